@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* quipu.h: the public interface. Shared-memory counters for the processes of one host.
+ *
+ * A segment is a named piece of shared memory. Every process that opens it adds to the same counters,
+ * and no process ever waits for another one, not even for one that was killed in the middle of a call:
+ *
+ *     #include <quipu.h>
+ *     struct quipu *q;
+ *     int error = quipu_open("web", NULL, &q);            // after: quipu -s web create
+ *     if (error)
+ *         return fprintf(stderr, "web: %s\n", quipu_error(error)), 1;
+ *     quipu_add(q, "addr:192.0.2.7", 14, 1);              // exact, whatever is killed afterwards
+ *     struct quipu_count count;
+ *     quipu_get(q, "addr:192.0.2.7", 14, &count);
+ *     printf("%lld\n", (long long)count.total);
+ *     quipu_close(q);
+ *
+ * What holds for every call, unless its comment says otherwise:
+ *
+ * - Returns: 0, or a negative code: an errno value or one of enum quipu_code. quipu_error() has a sentence for each.
+ * - Results go through the last parameter; it is untouched when the call fails, and may be NULL where the
+ *   caller does not care.
+ * - Keys are any bytes, 1 to 1,024 of them (-EINVAL, -ENAMETOOLONG).
+ * - Any number of threads and processes may be in any of these calls at once, on the same key too. Threads share a
+ *   struct quipu. A forked child may go on using its parent's: it becomes a worker of its own at its first call.
+ * - Death: a call cut short by SIGKILL has taken effect whole or not at all. What the dead process
+ *   held comes back at the next upkeep by anyone.
+ * - Progress: lock-free; quipu_counter_add on a counter that exists is wait-free. Nothing here blocks on another process.
+ *   The exceptions are quipu_create, quipu_open, quipu_close and quipu_destroy (system calls, and a
+ *   lock among the threads of this process), a thread's first call on a segment (it claims its slot), and
+ *   quipu_check.
+ * - Memory: no call allocates, but for quipu_open, quipu_counter_open, quipu_each, quipu_check and a
+ *   thread's first call on a segment.
+ * - Forbidden: from signal handlers, and after quipu_close.
+ * - -ESTALE: the segment was destroyed (quipu_destroy); close it and open the one that took its name, if any.
+ * - QUIPU_EDAMAGED: the bytes of the segment contradict each other; quipu_check names the first contradiction.
+ */
+#ifndef QUIPU_H
+#define QUIPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIPU_VERSION_MAJOR 0
+#define QUIPU_VERSION_MINOR 1
+#define QUIPU_VERSION_PATCH 0
+
+#define QUIPU_KEY_BYTES_MAX 1024
+
+struct quipu; /* one process's view of one segment */
+
+/* Quipu's own refusals, returned negated, outside the errno range. */
+enum quipu_code {
+    QUIPU_EFORMAT = 10001,     /* not a quipu segment */
+    QUIPU_EVERSION = 10002,    /* a segment of another layout version */
+    QUIPU_ETRUNCATED = 10003,  /* the file is shorter than its header says */
+    QUIPU_EDAMAGED = 10004,    /* the segment's bytes contradict each other */
+    QUIPU_EBOOT = 10005,       /* made before the last reboot */
+    QUIPU_EOWNER = 10006,      /* owned by someone this process does not trust */
+    QUIPU_EMODE = 10007,       /* writable by everyone on the host */
+    QUIPU_EMEMBARRIER = 10008, /* needs membarrier(2), which this process may not call */
+    QUIPU_ETHREADS = 10009,    /* every thread slot or process record is taken */
+    QUIPU_EFULL = 10010,       /* no room for a new key, or for a change of one */
+    QUIPU_ESTRATEGIES = 10011, /* the strategy table is full */
+    QUIPU_EREADONLY = 10012,   /* opened read-only */
+};
+
+enum quipu_kind {
+    QUIPU_KIND_ANY = 0,      /* a key's first call decides */
+    QUIPU_KIND_COUNTER = 1,  /* plain counter: adds until it is reset or deleted */
+    QUIPU_KIND_LIMIT = 2,    /* windowed counter: counts per window of time */
+    QUIPU_KIND_REGISTER = 4, /* a value that is set; the last write wins */
+};
+
+enum quipu_merge {
+    QUIPU_MERGE_BY_KIND = 0,
+    QUIPU_MERGE_EPOCH_MAX_WINS = 1,  /* counters and limits */
+    QUIPU_MERGE_LAST_WRITER_WINS = 2 /* registers */
+};
+
+struct quipu_create_options {
+    size_t struct_bytes;     /* sizeof(struct quipu_create_options) */
+    uint32_t counters;       /* keys that fit; 0: 65,536; 1 to 2^26 */
+    uint32_t threads;        /* threads, over all processes, that may use it at once; 0: 1,024; 1 to 4,095 */
+    uint32_t mode;           /* of the file, as chmod; 0: 0660; never writable by others (-QUIPU_EMODE) */
+    uint32_t fence;          /* 1: readers fence for themselves and nobody calls membarrier(2): for hosts whose
+                              * isolated CPUs must not be interrupted. 0: chosen by what the kernel allows */
+    uint32_t strategy_bytes; /* of one strategy table; 0: 65,536; 4,096 to 2^24 */
+    uint32_t reserved[5];    /* 0 */
+};
+
+struct quipu_open_options {
+    size_t struct_bytes;  /* sizeof(struct quipu_open_options) */
+    uint32_t read_only;   /* 1: get, each, stat, check and strategy_each only; the rest is -QUIPU_EREADONLY */
+    int32_t fd;           /* > 0: an open file of the segment (quipu keeps its own copy), and the name is not used */
+    uint32_t trust_owner; /* 1: the owner may be the user trusted_uid too, not only root or this process's user */
+    uint32_t trusted_uid;
+    uint32_t reserved[4]; /* 0 */
+};
+
+/* A strategy says what the keys under a prefix are. */
+struct quipu_strategy {
+    size_t struct_bytes; /* sizeof(struct quipu_strategy) */
+    uint32_t kind;       /* enum quipu_kind; ANY: counter */
+    uint32_t merge;      /* enum quipu_merge; a combination that does not fit the kind is -EINVAL */
+    uint64_t window_ms;  /* limits: 100 to 86,400,000; 0: 1,000. Other kinds: 0 */
+    uint64_t reserved[13]; /* 0 */
+};
+
+/* What a key holds. total = local + remote, clamped to int64_t. */
+struct quipu_count {
+    int64_t total;    /* in this epoch (limits: in the current window); a register's value */
+    int64_t local;    /* of it, counted on this host */
+    int64_t remote;   /* of it, counted on other hosts */
+    int64_t previous; /* limits: in the window before; else 0 */
+    uint64_t epoch;   /* counters: resets and deletes so far. Limits: window start in unix ms * 65,536 + resets in it */
+    int64_t denied;   /* limits: requests denied */
+    uint64_t reserved[2];
+};
+
+struct quipu_item {
+    const void *key; /* valid until the visit returns */
+    size_t key_bytes;
+    uint32_t kind; /* enum quipu_kind */
+    uint32_t reserved0;
+    struct quipu_count count;
+    uint64_t reserved[4];
+};
+
+/* A handle on one key. The words are Quipu's. Any thread of the process that opened it, and of its forked
+ * children, may use it. */
+struct quipu_counter {
+    uint64_t opaque[8];
+};
+
+/* The segment's own figures. Counts of things that change are read one after the other, not at one instant. */
+struct quipu_stat {
+    uint64_t segment_bytes;
+    uint64_t counters;                /* keys that fit */
+    uint64_t counters_used;           /* entries that hold a key, deleted ones not yet collected included */
+    uint64_t counters_deleted;        /* of them, deleted and not yet collected */
+    uint64_t entries_retired;         /* waiting for a grace period */
+    uint64_t blocks;                  /* extra blocks: shard blocks, long keys */
+    uint64_t blocks_used;
+    uint64_t blocks_retired;
+    uint64_t strategies;              /* rows in the table */
+    uint64_t strategy_generation;     /* changes of the table so far */
+    uint64_t threads;                 /* slots */
+    uint64_t threads_used;
+    uint64_t threads_inside;          /* inside a call at this moment */
+    uint64_t processes;               /* records */
+    uint64_t processes_used;
+    uint64_t grace_epoch;
+    uint64_t grace_epoch_safe;        /* what was retired before it may be reused */
+    uint64_t recovered_processes;     /* dead processes cleaned up after, since creation */
+    uint64_t recovered_sections;      /* their threads found inside a call */
+    uint64_t recovered_blocks;        /* blocks they had claimed and not published */
+    uint64_t completed_steps;         /* half-done steps of theirs that others finished */
+    uint64_t full_refusals;           /* calls refused for want of room */
+    uint64_t created_unix_ms;
+    uint64_t replica;                 /* the id of this segment's life */
+    uint64_t fence;                   /* 1: readers fence for themselves */
+    uint64_t reserved[16];
+};
+
+/* Visits return 0 to go on; any other value stops the walk and is returned by it. */
+typedef int quipu_visit(const struct quipu_item *item, void *arg);
+typedef int quipu_strategy_visit(const void *prefix, size_t prefix_bytes, const struct quipu_strategy *strategy,
+                                 void *arg);
+
+/* ---- segments ------------------------------------------------------------------------------------------------
+ * A segment's name: letters, digits, '.', '_' and '-', at most 200 of them, not starting with '.': the file
+ * /dev/shm/quipu.NAME. With a slash in it, it is a path. */
+
+/* Makes a segment. It appears whole or not at all, and never in the place of another one.
+ * -EEXIST: there is one. -ENOSPC: the file system has no room for it. -EINVAL, -EACCES, -EOPNOTSUPP (a file
+ * system without O_TMPFILE), -QUIPU_EMODE. May block (it reserves the memory). */
+int quipu_create(const char *segment, const struct quipu_create_options *options);
+
+/* Attaches to a segment. -ENOENT, -EACCES, -ELOOP (a symbolic link), and each refusal of enum quipu_code up to
+ * QUIPU_ETHREADS. */
+int quipu_open(const char *segment, const struct quipu_open_options *options, struct quipu **out);
+
+/* Gives back everything this process holds there. No other thread may be using q or a handle made from it. NULL is fine. */
+void quipu_close(struct quipu *q);
+
+/* Removes the name and tells every process that has it open (-ESTALE at their next call). -ENOENT, -EACCES; what is not a
+ * segment is refused, not removed. */
+int quipu_destroy(const char *segment);
+
+/* ---- counting ------------------------------------------------------------------------------------------------
+ * now_ms is the caller's cached unix time in ms; the forms without it read the clock where they need one. */
+
+/* Counts n >= 0 (0 changes nothing and makes no key). A new key becomes what its strategy says, else a plain counter.
+ * -EINVAL: n < 0. -EPROTOTYPE: the key is a register. -EOVERFLOW: the count would pass 2^62 (a window's: it
+ * stops at 2^39 and 0 is returned). -QUIPU_EFULL. */
+int quipu_add(struct quipu *q, const void *key, size_t key_bytes, int64_t n);
+int quipu_add_at(struct quipu *q, const void *key, size_t key_bytes, int64_t n, int64_t now_ms);
+
+/* Reads a key. -ENOENT: there is none, or it was deleted. */
+int quipu_get(struct quipu *q, const void *key, size_t key_bytes, struct quipu_count *out);
+int quipu_get_at(struct quipu *q, const void *key, size_t key_bytes, int64_t now_ms, struct quipu_count *out);
+
+/* Writes a register. -EPROTOTYPE: the key is not a register. -QUIPU_EFULL. */
+int quipu_set(struct quipu *q, const void *key, size_t key_bytes, int64_t value);
+
+/* Starts the next epoch of a counter at 0, or a limit's window afresh. ended: what was counted on this host in the epoch that it
+ * cut; every add is in exactly one epoch. -ENOENT. -EPROTOTYPE: a register. -EOVERFLOW: 65,535 resets within
+ * one window. -QUIPU_EFULL: no block is free for the change; the count is untouched. */
+int quipu_reset(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended);
+
+/* Deletes a key. As quipu_reset, but the key is gone until its next add or set; a register's ended is its
+ * last value. */
+int quipu_delete(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended);
+
+/* Visits every key under a prefix (0 bytes: all of them) in a fixed order, each at most once; a key that is there during the
+ * whole walk is visited. The visit gets a copy and may call anything but quipu_close. Returns 0, what the visit returned, or a
+ * code. */
+int quipu_each(struct quipu *q, const void *prefix, size_t prefix_bytes, quipu_visit *visit, void *arg);
+
+/* ---- handles: a key looked up once ------------------------------------------------------------------------- */
+
+/* Prepares a handle. The key need not exist, and is not made. -ENOMEM, or the key is refused as above. Close it before q. */
+int quipu_counter_open(struct quipu *q, const void *key, size_t key_bytes, struct quipu_counter *out);
+
+/* As quipu_add and quipu_get. After a delete the handle finds the key's next life by itself. */
+int quipu_counter_add(struct quipu_counter *c, int64_t n);
+int quipu_counter_add_at(struct quipu_counter *c, int64_t n, int64_t now_ms);
+int quipu_counter_get(struct quipu_counter *c, struct quipu_count *out);
+
+/* No other thread may be using it. */
+void quipu_counter_close(struct quipu_counter *c);
+
+/* ---- strategies: what keys are, by longest prefix ---------------------------------------------------------- */
+
+/* Adds or replaces the row of a prefix (0 to 1,024 bytes). Every process follows at its next call. An existing key whose
+ * kind or window changes starts anew at its next call, with what it had counted gone. -EINVAL names a combination that does
+ * not exist. -QUIPU_ESTRATEGIES: the table is full. */
+int quipu_strategy_put(struct quipu *q, const void *prefix, size_t prefix_bytes,
+                       const struct quipu_strategy *strategy);
+
+/* Removes a row. -ENOENT. Existing keys keep what they are. */
+int quipu_strategy_drop(struct quipu *q, const void *prefix, size_t prefix_bytes);
+
+struct quipu_strategy_row {
+    const void *prefix;
+    size_t prefix_bytes;
+    struct quipu_strategy strategy;
+};
+
+/* Replaces the whole table at once: no call sees a mixture of the old one and the new. Two rows of one prefix: -EEXIST. */
+int quipu_strategy_load(struct quipu *q, const struct quipu_strategy_row *rows, size_t row_count);
+
+/* Visits the rows in byte order of their prefixes, from a copy of one table. */
+int quipu_strategy_each(struct quipu *q, quipu_strategy_visit *visit, void *arg);
+
+/* ---- care ---------------------------------------------------------------------------------------------------- */
+
+int quipu_stat(struct quipu *q, struct quipu_stat *out);
+
+/* Walks the whole segment beside its writers. 0: sound. -QUIPU_EDAMAGED: finding has one sentence, cut to
+ * finding_bytes, that names the first broken invariant. */
+int quipu_check(struct quipu *q, char *finding, size_t finding_bytes);
+
+/* As quipu_check, and what holds only while nobody writes and nothing is left to do (after upkeep returned 0). */
+int quipu_check_quiet(struct quipu *q, char *finding, size_t finding_bytes);
+
+/* Cleans up after dead processes, finishes half-done steps, collects deleted keys and reuses what they held. Anyone may call it, from a
+ * timer; without it, whoever inserts or opens does a little. budget_us: stop after about so long, and go on
+ * from there next time; 0: one whole pass. Returns how much it did; call until 0 for everything that can be done now. */
+int quipu_upkeep(struct quipu *q, uint32_t budget_us);
+
+/* ---- words ----------------------------------------------------------------------------------------------------- */
+
+/* One sentence, static, never NULL, for a code returned by a call above (with its sign or without). */
+const char *quipu_error(int error);
+
+/* "MAJOR.MINOR.PATCH" of the library. */
+const char *quipu_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
