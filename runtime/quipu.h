@@ -44,6 +44,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
 
 #define QUIPU_VERSION_MAJOR 0
 #define QUIPU_VERSION_MINOR 1
@@ -193,7 +196,8 @@ void quipu_close(struct quipu *q);
 int quipu_destroy(const char *segment);
 
 /* ---- counting ------------------------------------------------------------------------------------------------
- * now_ms is the caller's cached unix time in ms; the forms without it read the clock where they need one. */
+ * now_ms is the caller's cached unix time in ms; the forms without it read the clock where they need one. Limits refuse one that is
+ * more than 60 s away from the host's clock (-ERANGE). */
 
 /* Counts n >= 0 (0 changes nothing and makes no key). A new key becomes what its strategy says, else a plain counter.
  * -EINVAL: n < 0. -EPROTOTYPE: the key is a register. -EOVERFLOW: the count would pass 2^62 (a window's: it
@@ -282,6 +286,9 @@ const char *quipu_error(int error);
 /* "MAJOR.MINOR.PATCH" of the library. */
 const char *quipu_version(void);
 
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

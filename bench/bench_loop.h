@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* bench_loop.h: the timed loop, the same one for every contender. It is inlined with the contender's
+ * operation, so that nobody pays for a call through a pointer. No clock is read in it. */
+#ifndef BENCH_LOOP_H
+#define BENCH_LOOP_H
+
+#include "bench.h"
+
+/* One operation on one key; adds what it read, if anything, to *seen. 0, or -1 after bench_error. */
+typedef int bench_key_op(void *context, const struct bench_key *key, uint64_t *seen);
+
+/* Relaxed: the flag orders nothing; the worker tells its parent that it is done by another word. */
+static inline int bench_stopped(const struct bench_worker *worker)
+{
+    return atomic_load_explicit(worker->stop, memory_order_relaxed);
+}
+
+/* The loop for faults.c, which times nothing: it tells of every operation when it is done. */
+static inline __attribute__((always_inline)) int bench_loop_acked(struct bench_worker *worker,
+                                                                  bench_key_op *op, void *context)
+{
+    const struct bench_keys *set = worker->job->keys;
+    uint64_t acked = atomic_load_explicit(worker->acked, memory_order_relaxed);
+    while (!bench_stopped(worker)) {
+        if (op(context, &set->keys[set->draws[worker->draw_at]], &worker->seen))
+            return -1;
+        /* Relaxed: one writer; it orders nothing, and a killed process's stores are not lost. */
+        atomic_store_explicit(worker->acked, ++acked, memory_order_relaxed);
+        worker->draw_at = (worker->draw_at + 1) % set->draw_count;
+    }
+    return 0;
+}
+
+static inline __attribute__((always_inline)) int bench_loop(struct bench_worker *worker, bench_key_op *op,
+                                                            void *context)
+{
+    const struct bench_keys *set = worker->job->keys;
+    size_t at = worker->draw_at;
+    uint64_t ops = 0;
+    uint64_t seen = 0;
+    if (worker->acked)
+        return bench_loop_acked(worker, op, context);
+    while (!bench_stopped(worker)) {
+        for (unsigned i = 0; i < BENCH_OPS_PER_LOOK; i++) {
+            if (__builtin_expect(op(context, &set->keys[set->draws[at]], &seen), 0))
+                return -1;
+            if (++at == set->draw_count)
+                at = 0;
+        }
+        ops += BENCH_OPS_PER_LOOK;
+    }
+    worker->draw_at = at;
+    worker->ops = ops;
+    worker->seen = seen;
+    return 0;
+}
+
+/* One walk over everything; adds up the keys it visited and the counts it read. 0, or -1 after bench_error.
+ */
+typedef int bench_walk_op(void *context, uint64_t *visited, uint64_t *seen);
+
+static inline int bench_walk_loop(struct bench_worker *worker, bench_walk_op *op, void *context)
+{
+    int failed = 0;
+    worker->ops = 0;
+    worker->seen = 0;
+    while (!failed && !bench_stopped(worker))
+        failed = op(context, &worker->ops, &worker->seen);
+    return failed;
+}
+
+#endif

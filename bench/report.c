@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* report.c: the table, the JSON document and the progress line. */
+#include "report.h"
+
+#include "quipu.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TABLE_COLUMNS 96
+
+struct bench_report {
+    const struct bench_settings *settings;
+    const struct bench_machine *machine;
+    json_t *results;    /* NULL: tables */
+    json_t *faults;     /* NULL: there were none */
+    size_t slice_count; /* 0: no slices, but faults */
+    size_t slices_begun;
+    int shows_progress;
+    int all_exact;
+};
+
+/* ---- progress ----------------------------------------------------------------------------------- */
+
+static void progress_clear(const struct bench_report *report)
+{
+    if (report->shows_progress)
+        fputs("\r\033[K", stderr);
+}
+
+void bench_report_slice(void *arg, const struct bench_row *row, unsigned workers, const char *contender)
+{
+    struct bench_report *report = arg;
+    report->slices_begun += workers > 0;
+    if (!report->shows_progress)
+        return;
+    progress_clear(report);
+    fprintf(stderr, "%3zu%%  %s, ", 100 * report->slices_begun / report->slice_count, row->name);
+    if (workers)
+        fprintf(stderr, "%u process%s: %s", workers, workers > 1 ? "es" : "", contender);
+    else
+        fprintf(stderr, "loading %s", contender);
+}
+
+/* ---- for people --------------------------------------------------------------------------------- */
+
+static void bold(const char *text, int width)
+{
+    int is_terminal = isatty(STDOUT_FILENO);
+    printf("%s%-*s%s", is_terminal ? "\033[1m" : "", width, text, is_terminal ? "\033[0m" : "");
+}
+
+/* 10000 -> 10,000 */
+static const char *grouped(size_t number, char *out, size_t out_bytes)
+{
+    if (number >= 1000000)
+        snprintf(out, out_bytes, "%zu,%03zu,%03zu", number / 1000000, number / 1000 % 1000, number % 1000);
+    else if (number >= 1000)
+        snprintf(out, out_bytes, "%zu,%03zu", number / 1000, number % 1000);
+    else
+        snprintf(out, out_bytes, "%zu", number);
+    return out;
+}
+
+/* Four digits say all there is to say. */
+static void print_ns(double ns)
+{
+    printf(" %9.*f", ns < 10 ? 2 : ns < 1000 ? 1 : 0, ns);
+}
+
+static void print_absent(void)
+{
+    for (const char *const *absent = bench_absent; *absent; absent++)
+        printf("%s was not there when this program was built: it is left out\n", *absent);
+}
+
+static void print_head(const struct bench_report *report)
+{
+    const struct bench_machine *machine = report->machine;
+    bold("quipu-bench", 0);
+    printf(" %s", quipu_version());
+    if (report->slice_count)
+        printf("   %u rounds of %g s each", report->settings->rounds,
+               (double)report->settings->slice_ns / 1e9);
+    printf("%s\n", report->settings->smoke ? "   (smoke run: few keys, figures mean little)" : "");
+    printf("%s, %u CPUs%s, load %.2f; %s; %s\n", machine->cpu, machine->cpus,
+           machine->is_virtual ? " (virtual)" : "", machine->load, machine->kernel, machine->compiler);
+    if (report->settings->workers > machine->cpus)
+        printf("more processes than CPUs: they take turns, and the scheduler is measured too\n");
+    print_absent();
+    if (report->slice_count)
+        printf(
+            "ns/op: time of one process for one operation, median of the rounds; ours/this below 1: ours is "
+            "faster\n");
+}
+
+static void print_result(const struct bench_result *result)
+{
+    char keys[32], processes[32];
+    snprintf(processes, sizeof(processes), "%u process%s", result->workers, result->workers > 1 ? "es" : "");
+    putchar('\n');
+    bold(result->row->name, 13);
+    int width = printf("%s; %s key%s", result->row->what, grouped(result->key_count, keys, sizeof(keys)),
+                       result->key_count > 1 ? "s" : "");
+    printf("%*s\n", TABLE_COLUMNS - 13 - width, processes);
+    printf("  %-19s %9s %9s %9s %10s %6s  %-5s %10s\n", "", "ns/op", "min", "max", "total M/s", "cpu",
+           "exact", "ours/this");
+    for (size_t i = 0; i < result->measure_count; i++) {
+        const struct bench_measure *measure = &result->measures[i];
+        printf("  %-19s", measure->contender->name);
+        print_ns(measure->op_ns.median);
+        print_ns(measure->op_ns.min);
+        print_ns(measure->op_ns.max);
+        printf(" %10.3f %5.0f%%  %-5s", measure->ops_per_s / 1e6, measure->cpu_share * 100,
+               measure->exact ? "yes" : "NO");
+        if (i > 0)
+            printf(" %10.*f", measure->ratio < 0.1 ? 4 : 2, measure->ratio);
+        putchar('\n');
+    }
+    fflush(stdout);
+}
+
+static void print_faults(const struct bench_row *row, int smoke, const struct bench_fault *faults)
+{
+    char keys[32], stops[32], kills[32];
+    putchar('\n');
+    bold("faults", 13);
+    printf("%s; %s keys; one process after the other is stopped, then killed\n", row->what,
+           grouped(smoke ? row->key_count_smoke : row->key_count, keys, sizeof(keys)));
+    printf("  %-19s %23s %23s %9s %9s  %-5s\n", "", "one stopped:", "one killed:", "adds", "adds", "");
+    printf("  %-19s %23s %23s %9s %9s  %-5s\n", "", "others stood still", "others stood still", "lost",
+           "too many", "exact");
+    for (size_t i = 0; i < bench_row_contenders(row); i++) {
+        const struct bench_fault *fault = &faults[i];
+        int64_t too_many = fault->extra - (int64_t)fault->kills;
+        snprintf(stops, sizeof(stops), "%u times of %u", fault->stops_still, fault->stops);
+        snprintf(kills, sizeof(kills), "%u times of %u", fault->kills_still, fault->kills);
+        printf("  %-19s %23s %23s %9lld %9lld  %s\n", fault->contender->name, stops, kills,
+               (long long)fault->lost, (long long)(too_many > 0 ? too_many : 0),
+               !fault->finished              ? "HUNG"
+               : bench_fault_is_exact(fault) ? "yes"
+                                             : "NO");
+    }
+}
+
+void bench_rows_list(void)
+{
+    char keys[32];
+    for (size_t r = 0; r < bench_row_count; r++) {
+        const struct bench_row *row = &bench_rows[r];
+        bold(row->name, 13);
+        printf("%s; %s key%s\n", row->what, grouped(row->key_count, keys, sizeof(keys)),
+               row->key_count > 1 ? "s" : "");
+        for (size_t i = 0; i < bench_row_contenders(row); i++)
+            printf("  %-19s %s\n", row->contenders[i]->name, row->contenders[i]->what);
+    }
+    print_absent();
+}
+
+/* ---- for programs ------------------------------------------------------------------------------- */
+
+static json_t *json_of_measure(const struct bench_measure *measure, unsigned rounds)
+{
+    json_t *round_ns = json_array();
+    for (unsigned r = 0; r < rounds; r++)
+        json_array_append_new(round_ns, json_real(measure->round_ns[r]));
+    return json_pack("{s:s, s:f, s:f, s:f, s:o, s:f, s:f, s:b, s:f}", "name", measure->contender->name,
+                     "op_ns", measure->op_ns.median, "op_ns_min", measure->op_ns.min, "op_ns_max",
+                     measure->op_ns.max, "op_ns_rounds", round_ns, "ops_per_s", measure->ops_per_s,
+                     "cpu_share", measure->cpu_share, "exact", measure->exact, "ratio", measure->ratio);
+}
+
+static json_t *json_of_result(const struct bench_result *result)
+{
+    json_t *contenders = json_array();
+    for (size_t i = 0; i < result->measure_count; i++)
+        json_array_append_new(contenders, json_of_measure(&result->measures[i], result->rounds));
+    return json_pack("{s:s, s:s, s:i, s:I, s:o}", "row", result->row->name, "what", result->row->what,
+                     "workers", (int)result->workers, "keys", (json_int_t)result->key_count, "contenders",
+                     contenders);
+}
+
+static json_t *json_of_faults(const struct bench_row *row, const struct bench_fault *faults)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < bench_row_contenders(row); i++) {
+        const struct bench_fault *fault = &faults[i];
+        json_array_append_new(
+            list, json_pack("{s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:b, s:b}", "name", fault->contender->name,
+                            "stops", (int)fault->stops, "stops_still", (int)fault->stops_still, "kills",
+                            (int)fault->kills, "kills_still", (int)fault->kills_still, "lost",
+                            (json_int_t)fault->lost, "extra", (json_int_t)fault->extra, "finished",
+                            fault->finished, "exact", bench_fault_is_exact(fault)));
+    }
+    return list;
+}
+
+static void json_print(const struct bench_report *report)
+{
+    const struct bench_machine *machine = report->machine;
+    const struct bench_settings *settings = report->settings;
+    json_t *absent = json_array();
+    for (const char *const *name = bench_absent; *name; name++)
+        json_array_append_new(absent, json_string(*name));
+    json_t *document = json_pack(
+        "{s:s, s:{s:s, s:i, s:b, s:s, s:s, s:f}, s:{s:f, s:i, s:b}, s:o, s:b, s:O}", "version",
+        quipu_version(), "machine", "cpu", machine->cpu, "cpus", (int)machine->cpus, "virtual",
+        machine->is_virtual, "kernel", machine->kernel, "compiler", machine->compiler, "load", machine->load,
+        "settings", "seconds", (double)settings->slice_ns / 1e9, "rounds", (int)settings->rounds, "smoke",
+        settings->smoke, "absent", absent, "exact", report->all_exact, "results", report->results);
+    if (report->faults)
+        json_object_set(document, "faults", report->faults);
+    json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(document);
+}
+
+/* ---- both
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+struct bench_report *bench_report_open(const struct bench_settings *settings,
+                                       const struct bench_machine *machine, size_t slice_count, int json)
+{
+    struct bench_report *report = calloc(1, sizeof(*report));
+    if (!report)
+        return NULL;
+    *report = (struct bench_report){.settings = settings,
+                                    .machine = machine,
+                                    .results = json ? json_array() : NULL,
+                                    .slice_count = slice_count,
+                                    .shows_progress = isatty(STDERR_FILENO),
+                                    .all_exact = 1};
+    if (!json)
+        print_head(report);
+    fflush(stdout);
+    return report;
+}
+
+void bench_report_result(void *arg, const struct bench_result *result)
+{
+    struct bench_report *report = arg;
+    for (size_t i = 0; i < result->measure_count; i++)
+        report->all_exact &= result->measures[i].exact;
+    progress_clear(report);
+    if (report->results)
+        json_array_append_new(report->results, json_of_result(result));
+    else
+        print_result(result);
+}
+
+void bench_report_faults(struct bench_report *report, const struct bench_row *row,
+                         const struct bench_fault *faults)
+{
+    for (size_t i = 0; i < bench_row_contenders(row); i++)
+        report->all_exact &= bench_fault_is_exact(&faults[i]);
+    if (report->results)
+        report->faults = json_of_faults(row, faults);
+    else
+        print_faults(row, report->settings->smoke, faults);
+}
+
+int bench_report_close(struct bench_report *report)
+{
+    int all_exact = report->all_exact;
+    progress_clear(report);
+    if (report->results)
+        json_print(report);
+    json_decref(report->results);
+    json_decref(report->faults);
+    free(report);
+    return all_exact;
+}

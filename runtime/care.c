@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* care.c: upkeep, the segment's figures, and the check. */
+#include "care.h"
+
+#include <errno.h>
+
+#include "../shm/check.h"
+#include "../shm/error.h"
+#include "../shm/recover.h"
+#include "../shm/shard.h"
+#include "../shm/strategy.h"
+#include "clock.h"
+
+#define CHUNK_ITEMS 1024
+#define BYSTANDER_PERIOD_MS 1000
+#define BYSTANDER_BUDGET_US 300
+#define ROOM_ATTEMPTS 6
+#define ROOM_RETRY_MS 10
+
+static uint32_t recover_dead(struct quipu *q, struct qp_worker *worker)
+{
+    struct qp_prober prober;
+    if (qp_prober_open(&prober, &q->view, q->fd))
+        return 0;
+    struct qp_liveness liveness = qp_prober_liveness(&prober);
+    uint32_t recovered = qp_recover_dead(worker, &liveness);
+    qp_prober_close(&prober);
+    return recovered;
+}
+
+/* Two polls are one grace period: the first may find the epoch where the stamps are. */
+static uint64_t pass_grace(struct quipu *q, const struct qp_sweep *sweep)
+{
+    if (!sweep->waiting)
+        return 0;
+    bool moved = qp_grace_poll(&q->view);
+    return moved || qp_grace_poll(&q->view);
+}
+
+uint64_t qp_care_pass(struct quipu *q, struct qp_worker *worker)
+{
+    struct qp_sweep sweep = {0};
+    uint64_t recovered = recover_dead(q, worker);
+    qp_sweep_range(worker, 0, qp_sweep_items(&q->view), &sweep);
+    return recovered + sweep.done + pass_grace(q, &sweep);
+}
+
+/* As much of a pass as fits, from where the last one stopped, whoever that was. */
+static uint64_t partial_pass(struct quipu *q, struct qp_worker *worker, uint32_t budget_us)
+{
+    uint64_t stop_us = qp_clock_monotonic_us() + budget_us;
+    uint64_t items = qp_sweep_items(&q->view), covered = 0;
+    struct qp_sweep sweep = {0};
+    uint64_t recovered = recover_dead(q, worker);
+    do {
+        uint64_t first = qp_add_relaxed(&q->view.header->sweep_cursor, CHUNK_ITEMS) % items;
+        qp_sweep_range(worker, first, CHUNK_ITEMS, &sweep);
+        covered += CHUNK_ITEMS;
+    } while (covered < items && qp_clock_monotonic_us() < stop_us);
+    uint64_t done = recovered + sweep.done + pass_grace(q, &sweep);
+    return done || covered >= items ? done : 1;
+}
+
+int quipu_upkeep(struct quipu *q, uint32_t budget_us)
+{
+    int error = 0;
+    struct qp_worker *worker = qp_thread_worker(q, &error);
+    if (!worker)
+        return error;
+    if (qp_handle_is_stale(q))
+        return -ESTALE;
+    uint64_t done = budget_us ? partial_pass(q, worker, budget_us) : qp_care_pass(q, worker);
+    qp_store_relaxed(&q->view.header->upkeep_due_ms, qp_clock_unix_ms() + BYSTANDER_PERIOD_MS);
+    return done > INT32_MAX ? INT32_MAX : (int)done;
+}
+
+void qp_care_bystander(struct quipu *q, struct qp_worker *worker)
+{
+    uint64_t *due_at = &q->view.header->upkeep_due_ms;
+    uint64_t now = qp_clock_unix_ms(), due = qp_load_relaxed(due_at);
+    /* Not due, unless the clock went back and left the date far ahead. */
+    if (now < due && due - now <= BYSTANDER_PERIOD_MS)
+        return;
+    /* One of those who come at once. Killed after: the next is due in a second. */
+    if (qp_cas_relaxed(due_at, &due, now + BYSTANDER_PERIOD_MS))
+        partial_pass(q, worker, BYSTANDER_BUDGET_US);
+}
+
+bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attempt)
+{
+    uint64_t *retry_at = &q->view.header->room_retry_ms;
+    uint64_t now = qp_clock_unix_ms(), retry = qp_load_relaxed(retry_at);
+    bool known_full = now < retry && retry - now <= ROOM_RETRY_MS;
+    if (!known_full && attempt < ROOM_ATTEMPTS && qp_care_pass(q, worker))
+        return true;
+    if (!known_full)
+        qp_store_relaxed(retry_at, now + ROOM_RETRY_MS);
+    qp_add_relaxed(&q->view.header->stat_full_refusals, 1);
+    return false;
+}
+
+/* ---- figures -------------------------------------------------------------------------------------------------------- */
+
+static void count_entries(const struct qp_view *view, struct quipu_stat *stat)
+{
+    for (uint32_t i = 1; i < view->entry_count; i++) {
+        const struct qp_entry *entry = &view->entries[i];
+        enum qp_state state = qp_state_of(qp_load_relaxed(&entry->state));
+        stat->entries_retired += state == QP_STATE_RETIRED || state == QP_STATE_DEAD;
+        if (state != QP_STATE_LIVE && state != QP_STATE_CLOSING)
+            continue;
+        stat->counters_used++;
+        stat->counters_deleted += qp_shard_is_idle_tombstone(view, entry, qp_load_acquire(&entry->shard));
+    }
+}
+
+static void count_blocks(const struct qp_view *view, struct quipu_stat *stat)
+{
+    for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++) {
+        stat->blocks += view->class_of[c].count;
+        for (uint32_t i = 0; i < view->class_of[c].count; i++) {
+            enum qp_state state = qp_state_of(qp_load_relaxed(qp_state_at(view, c, i)));
+            stat->blocks_used += state == QP_STATE_LIVE || state == QP_STATE_CLAIMED;
+            stat->blocks_retired += state == QP_STATE_RETIRED;
+        }
+    }
+}
+
+static void count_workers(const struct qp_view *view, struct quipu_stat *stat)
+{
+    for (uint32_t i = 0; i < view->slot_count; i++) {
+        stat->threads_used += qp_load_relaxed(&view->slots[i].owner) != 0;
+        stat->threads_inside += qp_load_relaxed(&view->slots[i].epoch) != 0;
+    }
+    for (uint32_t i = 0; i < view->record_count; i++)
+        stat->processes_used += qp_tenancy_is_active(qp_load_relaxed(&view->records[i].tenancy));
+}
+
+static void read_header(const struct qp_view *view, struct quipu_stat *stat)
+{
+    const struct qp_header *h = view->header;
+    stat->strategy_generation = qp_strategy_generation(qp_load_relaxed(&h->strategy));
+    stat->grace_epoch = qp_load_relaxed(&h->epoch);
+    stat->grace_epoch_safe = qp_load_relaxed(&h->epoch_safe);
+    stat->recovered_processes = qp_load_relaxed(&h->stat_recovered_processes);
+    stat->recovered_sections = qp_load_relaxed(&h->stat_recovered_sections);
+    stat->recovered_blocks = qp_load_relaxed(&h->stat_recovered_blocks);
+    stat->completed_steps = qp_load_relaxed(&h->stat_completed_steps);
+    stat->full_refusals = qp_load_relaxed(&h->stat_full_refusals);
+    stat->created_unix_ms = h->identity.created_unix_ms;
+}
+
+int quipu_stat(struct quipu *q, struct quipu_stat *out)
+{
+    int error = 0;
+    struct qp_worker *worker = q->private_ ? qp_thread_worker(q, &error) : NULL;
+    const struct qp_view *view = &q->view;
+    if (error)
+        return error;
+    if (qp_handle_is_stale(q))
+        return -ESTALE;
+    struct quipu_stat stat = {.segment_bytes = view->bytes,
+                              .counters = view->entry_count - 1,
+                              .threads = view->slot_count,
+                              .processes = view->record_count,
+                              .replica = view->replica,
+                              .fence = view->fence};
+    if (worker)
+        qp_grace_enter(view, worker->slot);
+    const struct qp_table *table = qp_strategy_table(view, qp_load_acquire(&view->header->strategy));
+    stat.strategies = table ? table->row_count : 0;
+    count_entries(view, &stat);
+    if (worker)
+        qp_grace_exit(worker->slot);
+    read_header(view, &stat);
+    count_blocks(view, &stat);
+    count_workers(view, &stat);
+    if (out)
+        *out = stat;
+    return 0;
+}
+
+/* ---- check ---------------------------------------------------------------------------------------------------------- */
+
+static int check(struct quipu *q, bool quiet, char *finding, size_t finding_bytes)
+{
+    int error = 0;
+    struct qp_worker *worker = q->private_ ? qp_thread_worker(q, &error) : NULL;
+    if (error)
+        return error;
+    if (qp_handle_is_stale(q))
+        return -ESTALE;
+    return qp_check_segment(&q->view, worker ? worker->slot : NULL, quiet, finding, finding_bytes);
+}
+
+int quipu_check(struct quipu *q, char *finding, size_t finding_bytes)
+{
+    return check(q, false, finding, finding_bytes);
+}
+
+int quipu_check_quiet(struct quipu *q, char *finding, size_t finding_bytes)
+{
+    return check(q, true, finding, finding_bytes);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* care.h: upkeep as the other rooms of the runtime ask for it. All of it outside sections. */
+#ifndef QP_RUNTIME_CARE_H
+#define QP_RUNTIME_CARE_H
+
+#include "handle.h"
+
+/* A little upkeep by whoever inserts or opens: at most once a second for the whole host, and bounded. */
+void qp_care_bystander(struct quipu *q, struct qp_worker *worker);
+
+/* One whole pass: recovery of the dead, a sweep of everything, grace periods for what waits. Returns how much was done. */
+uint64_t qp_care_pass(struct quipu *q, struct qp_worker *worker);
+
+/* Called when there was no room, with how often that happened in this call: whether it is worth trying again. Runs passes; a segment
+ * known to be full a moment ago is not searched again. */
+bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attempt);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* json.c: keys and counts in JSON, and the printing of answers. */
+#include "json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "dispatch.h"
+
+/* Two digits a byte. NULL for want of memory. */
+static json_t *hex_string(const unsigned char *bytes, size_t count)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *hex = malloc(2 * count + 1);
+    if (!hex)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    json_t *string = json_stringn(hex, 2 * count);
+    free(hex);
+    return string;
+}
+
+void qp_cli_json_text(json_t *object, const char *name, const void *text, size_t text_bytes)
+{
+    json_t *string = json_stringn(text, text_bytes); /* NULL: not UTF-8 */
+    if (string) {
+        json_object_set_new(object, name, string);
+        return;
+    }
+    char name_hex[32];
+    snprintf(name_hex, sizeof name_hex, "%s_hex", name);
+    json_object_set_new(object, name_hex, hex_string(text, text_bytes));
+}
+
+void qp_cli_json_count(json_t *object, const struct quipu_count *count)
+{
+    json_object_set_new(object, "total", json_integer(count->total));
+    json_object_set_new(object, "local", json_integer(count->local));
+    json_object_set_new(object, "remote", json_integer(count->remote));
+    json_object_set_new(object, "previous", json_integer(count->previous));
+    json_object_set_new(object, "epoch", json_integer((json_int_t)count->epoch));
+}
+
+int qp_cli_json_write(json_t *value)
+{
+    int failed = value ? json_dumpf(value, stdout, 0) : -1;
+    json_decref(value);
+    return failed;
+}
+
+int qp_cli_json_answer(json_t *value)
+{
+    int failed = qp_cli_json_write(value);
+    /* A failed write is said once, by main(). */
+    if (failed && !ferror(stdout)) {
+        fputs("quipu: there is not enough memory for the answer\n", stderr);
+        return QP_CLI_CANNOT;
+    }
+    putchar('\n');
+    return QP_CLI_DONE;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* counter.c: the public calls on keys: add, get, set, reset, delete. */
+#include <errno.h>
+
+#include "../shm/error.h"
+#include "../shm/shard.h"
+#include "care.h"
+#include "clock.h"
+#include "key.h"
+
+/* ---- add and get ---------------------------------------------------------------------------------------------------- */
+
+int quipu_add_at(struct quipu *q, const void *key, size_t key_bytes, int64_t n, int64_t now_ms)
+{
+    uint64_t where;
+    int error = qp_key_check(q, key, key_bytes);
+    if (error || n < 0)
+        return error ? error : -EINVAL;
+    struct qp_worker *worker = qp_thread_worker(q, &error);
+    if (qp_unlikely(!worker))
+        return error;
+    struct qp_key k = qp_key_make(&q->view, key, key_bytes);
+    return qp_key_add_whole(q, worker, &k, n, now_ms, &where);
+}
+
+int quipu_add(struct quipu *q, const void *key, size_t key_bytes, int64_t n)
+{
+    return quipu_add_at(q, key, key_bytes, n, QP_NOW_UNKNOWN);
+}
+
+int quipu_get_at(struct quipu *q, const void *key, size_t key_bytes, int64_t now_ms, struct quipu_count *out)
+{
+    struct quipu_count count;
+    int error = qp_key_check(q, key, key_bytes);
+    if (error)
+        return error;
+    struct qp_worker *worker = q->private_ ? qp_thread_worker(q, &error) : NULL;
+    if (error)
+        return error;
+    if (qp_handle_is_stale(q))
+        return -ESTALE;
+    struct qp_key k = qp_key_make(&q->view, key, key_bytes);
+    error = qp_key_get(&q->view, worker ? worker->slot : NULL, &k, now_ms, &count);
+    if (!error && out)
+        *out = count;
+    return error;
+}
+
+int quipu_get(struct quipu *q, const void *key, size_t key_bytes, struct quipu_count *out)
+{
+    return quipu_get_at(q, key, key_bytes, QP_NOW_UNKNOWN, out);
+}
+
+/* ---- changes of the shard block ------------------------------------------------------------------------------------ */
+
+/* One change of one key, inside a section. *value goes in and comes out. */
+typedef int change_function(struct qp_worker *worker, const struct qp_key *key, int64_t *value);
+
+static int change(struct quipu *q, const void *key, size_t key_bytes, change_function *make, int64_t *value)
+{
+    int64_t in = value ? *value : 0, out = in;
+    int error = qp_key_check(q, key, key_bytes);
+    if (error)
+        return error;
+    struct qp_worker *worker = qp_thread_worker(q, &error);
+    if (!worker)
+        return error;
+    struct qp_key k = qp_key_make(&q->view, key, key_bytes);
+    worker->now_ms = qp_clock_unix_ms();
+    for (uint32_t attempt = 0;; attempt++) {
+        out = in;
+        qp_grace_enter(&q->view, worker->slot);
+        do
+            error = qp_handle_is_stale(q) ? -ESTALE : make(worker, &k, &out);
+        while (error == -EAGAIN); /* the entry left meanwhile: somebody finished its removal */
+        qp_grace_exit(worker->slot);
+        if (error != -QP_EFULL || !qp_care_make_room(q, worker, attempt))
+            break;
+    }
+    if (error == 0)
+        qp_care_bystander(q, worker);
+    if (error == 0 && value)
+        *value = out;
+    return error;
+}
+
+static int reset_in_section(struct qp_worker *worker, const struct qp_key *key, int64_t *ended)
+{
+    struct qp_entry *entry;
+    int error = qp_key_find(worker, key, &entry);
+    if (error || !entry)
+        return error ? error : -ENOENT;
+    if (qp_traits_kind(entry->traits) == QP_KIND_REGISTER)
+        return -EPROTOTYPE;
+    return qp_shard_reset(worker, entry, ended);
+}
+
+static int delete_in_section(struct qp_worker *worker, const struct qp_key *key, int64_t *ended)
+{
+    struct qp_entry *entry;
+    int error = qp_key_find(worker, key, &entry);
+    if (error || !entry)
+        return error ? error : -ENOENT;
+    return qp_shard_delete(worker, entry, ended);
+}
+
+static int set_in_section(struct qp_worker *worker, const struct qp_key *key, int64_t *value)
+{
+    for (;;) {
+        struct qp_entry *entry;
+        struct qp_birth birth;
+        int error = qp_key_find(worker, key, &entry);
+        if (error)
+            return error;
+        if (entry)
+            return qp_traits_kind(entry->traits) == QP_KIND_REGISTER ? qp_shard_set(worker, entry, *value) : -EPROTOTYPE;
+        qp_key_birth(worker->view, key, QP_KIND_REGISTER, &birth);
+        if (qp_traits_kind(birth.traits) != QP_KIND_REGISTER)
+            return -EPROTOTYPE;
+        birth.register_value = *value;
+        int made = qp_entry_create(worker, key, &birth, &entry);
+        if (made)
+            return made > 0 ? 0 : made;
+        /* 0: somebody else made it meanwhile */
+    }
+}
+
+int quipu_set(struct quipu *q, const void *key, size_t key_bytes, int64_t value)
+{
+    return change(q, key, key_bytes, set_in_section, &value);
+}
+
+int quipu_reset(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended)
+{
+    int64_t cut = 0;
+    int error = change(q, key, key_bytes, reset_in_section, &cut);
+    if (!error && ended)
+        *ended = cut;
+    return error;
+}
+
+int quipu_delete(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended)
+{
+    int64_t cut = 0;
+    int error = change(q, key, key_bytes, delete_in_section, &cut);
+    if (!error && ended)
+        *ended = cut;
+    return error;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* handle.h: what a struct quipu is, and how a thread gets to work on it.
+ *
+ * Everything about the process and its threads lies in a mapping with MADV_WIPEONFORK. A child (of fork, or of a bare clone
+ * that runs no fork handlers) reads zeros there: no slot, no record, an unlocked mutex. So it takes the slow path and joins as a
+ * process of its own, and the hot path pays nothing for that.
+ *
+ * Globals of the library: the list of open segments and its mutex, the thread-exit key (handle.c), and the per-thread cache
+ * below. There are no others. */
+#ifndef QP_RUNTIME_HANDLE_H
+#define QP_RUNTIME_HANDLE_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "../shm/grace.h"
+#include "../shm/process.h"
+#include "../shm/view.h"
+#include "quipu.h"
+
+/* One thread of this process on one segment; its number is its slot's. */
+struct qp_thread {
+    struct qp_worker worker; /* worker.slot NULL: none */
+    const void *who;         /* an address that only that thread has */
+    uint64_t reserved;
+};
+
+/* In wiped memory. */
+struct qp_private {
+    pthread_mutex_t lock; /* of this struct; all zeros is unlocked */
+    bool joined;
+    struct qp_tenant tenant;
+    struct qp_thread thread[]; /* one for each slot of the segment */
+};
+
+struct quipu {
+    struct qp_view view;
+    struct qp_private *private_; /* NULL: read-only */
+    uint64_t id;                 /* never used twice in a process */
+    int fd;
+    int lock_fd; /* as in tenant, but survives fork: the child must close its copy. -1: none */
+    dev_t device;
+    ino_t inode;
+    struct quipu *next; /* open segments */
+};
+
+/* The last segments this thread worked on. initial-exec: a TLS access without a call, also when the library is loaded late; it is
+ * small enough for the room that the loader keeps for such. */
+#define QP_THREAD_CACHE 4
+struct qp_thread_cache {
+    uint64_t id;
+    struct qp_thread *thread;
+};
+extern __thread struct qp_thread_cache qp_thread_cache[QP_THREAD_CACHE] __attribute__((tls_model("initial-exec")));
+
+/* Registers this thread, and after a fork this process. NULL: *error says why. */
+struct qp_worker *qp_thread_worker_slow(struct quipu *q, int *error);
+
+/* This thread's worker. */
+static inline struct qp_worker *qp_thread_worker(struct quipu *q, int *error)
+{
+    struct qp_thread_cache *cache = &qp_thread_cache[q->id % QP_THREAD_CACHE];
+    if (qp_likely(cache->id == q->id && cache->thread->worker.slot))
+        return &cache->thread->worker;
+    return qp_thread_worker_slow(q, error);
+}
+
+static inline bool qp_handle_is_stale(const struct quipu *q)
+{
+    return qp_unlikely(qp_load_relaxed(&q->view.header->flags) & QP_FLAG_DESTROYED);
+}
+
+#endif

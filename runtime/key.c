@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* key.c: from a key to its entry, and the add and get that callers by key and by handle share. */
+#include "key.h"
+
+#include <errno.h>
+
+#include "../shm/cell.h"
+#include "../shm/error.h"
+#include "../shm/shard.h"
+#include "care.h"
+#include "clock.h"
+
+#define CLOCK_SKEW_MAX_MS 60000
+
+/* ---- strategy ------------------------------------------------------------------------------------------------------- */
+
+static bool rule_for(const struct qp_view *view, uint64_t word, const struct qp_key *key, uint32_t *row,
+                     struct qp_rule *rule)
+{
+    *row = qp_strategy_match(view, word, key->bytes, key->byte_count);
+    return *row != QP_ROW_NONE && qp_strategy_rule(view, qp_strategy_table(view, word), *row, rule);
+}
+
+bool qp_key_follow(const struct qp_view *view, const struct qp_key *key, struct qp_entry *entry)
+{
+    uint64_t word = qp_load_acquire(&view->header->strategy);
+    uint32_t row;
+    struct qp_rule rule;
+    if (rule_for(view, word, key, &row, &rule) &&
+        qp_traits_make(rule.kind, rule.algorithm, rule.window_ms) != entry->traits)
+        return false;
+    /* Relaxed: one word, true for the generation in it. A slower one may put an older generation back; the next call
+     * looks again. */
+    if (view->writable)
+        qp_store_relaxed(&entry->strategy, qp_strategy_cache(qp_strategy_generation(word), row));
+    return true;
+}
+
+void qp_key_birth(const struct qp_view *view, const struct qp_key *key, unsigned verb_kind, struct qp_birth *birth)
+{
+    uint64_t word = qp_load_acquire(&view->header->strategy);
+    uint32_t row;
+    struct qp_rule rule = {.kind = verb_kind};
+    memset(birth, 0, sizeof *birth);
+    rule_for(view, word, key, &row, &rule);
+    birth->traits = qp_traits_make(rule.kind, rule.algorithm, rule.window_ms);
+    birth->strategy = qp_strategy_cache(qp_strategy_generation(word), row);
+}
+
+int qp_key_find(struct qp_worker *worker, const struct qp_key *key, struct qp_entry **entry)
+{
+    const struct qp_view *view = worker->view;
+    for (uint32_t turns = 0; turns < QP_CHAIN_STEPS_MAX; turns++) {
+        int error = 0;
+        struct qp_entry *found = *entry = qp_table_find(view, key, &error);
+        if (!found)
+            return error;
+        if (qp_unlikely(!qp_key_is_fresh(view, found)) && !qp_key_follow(view, key, found)) {
+            qp_entry_end(view, found);
+        } else if (qp_entry_revive(view, found)) {
+            return 0;
+        } else {
+            qp_entry_bury(view, found); /* somebody is removing it: help, so that the key's next life can begin */
+        }
+    }
+    return -QP_EDAMAGED; /* an entry that can be found but not removed */
+}
+
+/* ---- adding --------------------------------------------------------------------------------------------------------- */
+
+int qp_key_now(int64_t now_ms, uint64_t *unix_ms)
+{
+    *unix_ms = qp_clock_unix_ms();
+    if (now_ms == QP_NOW_UNKNOWN)
+        return 0;
+    int64_t off = now_ms - (int64_t)*unix_ms;
+    if (now_ms < 0 || off > CLOCK_SKEW_MAX_MS || off < -CLOCK_SKEW_MAX_MS)
+        return -ERANGE;
+    *unix_ms = (uint64_t)now_ms;
+    return 0;
+}
+
+static int add_to(struct qp_entry *entry, int64_t n, int64_t now_ms)
+{
+    uint64_t traits = entry->traits, unix_ms;
+    uint32_t window_ms = qp_traits_window_ms(traits);
+    if (qp_likely(traits == qp_traits_make(QP_KIND_COUNTER, 0, 0)))
+        return qp_cell_add_plain(&entry->cell[0], n);
+    if (qp_traits_kind(traits) != QP_KIND_LIMIT || window_ms == 0)
+        return -EPROTOTYPE;
+    int error = qp_key_now(now_ms, &unix_ms);
+    if (!error)
+        qp_cell_add_windowed(entry->cell, unix_ms / window_ms, window_ms, (uint64_t)n);
+    return error;
+}
+
+/* Makes the key with its first count already in it: published or not, an add is whole. */
+static int add_new(struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms,
+                   struct qp_entry **counted)
+{
+    struct qp_birth birth;
+    qp_key_birth(worker->view, key, QP_KIND_COUNTER, &birth);
+    struct qp_entry draft = {.traits = birth.traits};
+    int error = add_to(&draft, n, now_ms);
+    if (error)
+        return error;
+    memcpy(birth.cell, draft.cell, sizeof birth.cell);
+    return qp_entry_create(worker, key, &birth, counted);
+}
+
+int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms, struct qp_entry **counted)
+{
+    for (;;) {
+        int error = qp_key_find(worker, key, counted);
+        if (error)
+            return error;
+        if (*counted)
+            return add_to(*counted, n, now_ms);
+        if (n == 0)
+            return 0;
+        int made = add_new(worker, key, n, now_ms, counted);
+        if (made)
+            return made;
+        /* 0: somebody else made it meanwhile */
+    }
+}
+
+int qp_key_add_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms,
+                     uint64_t *where)
+{
+    struct qp_entry *entry;
+    int done;
+    for (uint32_t attempt = 0;; attempt++) {
+        entry = NULL;
+        qp_grace_enter(&q->view, worker->slot);
+        done = qp_handle_is_stale(q) ? -ESTALE : qp_key_add(worker, key, n, now_ms, &entry);
+        if (done >= 0 && entry)
+            *where = qp_key_where(qp_load_relaxed(&entry->state), qp_entry_index(&q->view, entry));
+        qp_grace_exit(worker->slot);
+        if (qp_likely(done != -QP_EFULL) || !qp_care_make_room(q, worker, attempt))
+            break;
+    }
+    if (done == 1)
+        qp_care_bystander(q, worker);
+    return done > 0 ? 0 : done;
+}
+
+/* ---- reading -------------------------------------------------------------------------------------------------------- */
+
+static int read_entry(const struct qp_view *view, const struct qp_key *key, struct qp_entry *entry, int64_t now_ms,
+                      struct quipu_count *out)
+{
+    struct qp_reading reading;
+    uint64_t unix_ms = 0;
+    enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
+    if (state == QP_STATE_FREE || state == QP_STATE_DEAD || state == QP_STATE_RETIRED)
+        return -ENOENT;
+    if (!qp_key_is_fresh(view, entry) && !qp_key_follow(view, key, entry))
+        return -ENOENT; /* its strategy made something else of the key; the next write ends it */
+    int error = qp_traits_window_ms(entry->traits) ? qp_key_now(now_ms, &unix_ms) : 0;
+    if (!error)
+        error = qp_shard_read(view, entry, unix_ms, &reading);
+    if (error)
+        return error;
+    if (reading.deleted)
+        return -ENOENT;
+    *out = (struct quipu_count){.total = reading.own, .local = reading.own, .previous = reading.previous,
+                                .epoch = reading.epoch};
+    return 0;
+}
+
+/* Without a slot an entry may be reused under our eyes. What was read counts only if the state word is the same after; and "not
+ * there" only if a second look says so. */
+static int get_unprotected(const struct qp_view *view, const struct qp_key *key, int64_t now_ms, struct quipu_count *out)
+{
+    int error = -ENOENT;
+    for (int looks = 0, misses = 0; looks < 1000 && misses < 2; looks++) {
+        error = 0;
+        struct qp_entry *entry = qp_table_find(view, key, &error);
+        uint64_t before = entry ? qp_load_acquire(&entry->state) : 0;
+        if (entry && qp_key_is_of(view, key, entry))
+            error = read_entry(view, key, entry, now_ms, out);
+        else if (!error)
+            error = -ENOENT;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (entry && error == 0 && qp_load_relaxed(&entry->state) == before)
+            return 0;
+        misses += error != 0;
+    }
+    return error;
+}
+
+int qp_key_get(const struct qp_view *view, struct qp_slot *slot, const struct qp_key *key, int64_t now_ms,
+               struct quipu_count *out)
+{
+    if (!slot)
+        return get_unprotected(view, key, now_ms, out);
+    int error = 0;
+    qp_grace_enter(view, slot);
+    struct qp_entry *entry = qp_table_find(view, key, &error);
+    if (!error)
+        error = entry ? read_entry(view, key, entry, now_ms, out) : -ENOENT;
+    qp_grace_exit(slot);
+    return error;
+}

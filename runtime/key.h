@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* key.h: a key's entry: found, followed to its strategy, made if it is missing. Shared by counting by key and by handle. */
+#ifndef QP_RUNTIME_KEY_H
+#define QP_RUNTIME_KEY_H
+
+#include <errno.h>
+
+#include "../shm/entry.h"
+#include "../shm/strategy.h"
+#include "handle.h"
+
+/* The caller's time: given, or read when something needs it. */
+#define QP_NOW_UNKNOWN INT64_MIN
+
+static inline int qp_key_check(const struct quipu *q, const void *key, size_t key_bytes)
+{
+    if (!q || !key || key_bytes == 0)
+        return -EINVAL;
+    return key_bytes > QUIPU_KEY_BYTES_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* Whether an entry's cached strategy is the one in force. */
+static inline bool qp_key_is_fresh(const struct qp_view *view, const struct qp_entry *entry)
+{
+    /* Acquire, pairs with the publishing CAS of a table: with a new generation its rows are seen. */
+    return qp_strategy_generation(qp_load_acquire(&view->header->strategy)) ==
+           qp_strategy_generation(qp_load_relaxed(&entry->strategy));
+}
+
+/* Looks the strategy up again. true: the entry fits it, and its cache is renewed where the view is writable. */
+bool qp_key_follow(const struct qp_view *view, const struct qp_key *key, struct qp_entry *entry);
+
+/* The LIVE entry of a key, following its strategy (an entry of another kind or window than that is ended first). *entry NULL and 0:
+ * there is none. Inside a section. */
+int qp_key_find(struct qp_worker *worker, const struct qp_key *key, struct qp_entry **entry);
+
+/* What a new entry of this key would be, by its strategy, or by `verb_kind` where no strategy says. */
+void qp_key_birth(const struct qp_view *view, const struct qp_key *key, unsigned verb_kind, struct qp_birth *birth);
+
+/* The caller's time in unix ms, or the clock's. -ERANGE: too far from the clock. */
+int qp_key_now(int64_t now_ms, uint64_t *unix_ms);
+
+/* Counts n on a key, inside a section. The entry, where known, goes to *counted. -QP_EFULL: no room for a new key. */
+int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms, struct qp_entry **counted);
+
+/* The whole of an add by key: section, upkeep, another try after making room. */
+int qp_key_add_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms,
+                     uint64_t *where);
+
+/* Reads a key into *out. -ENOENT. In a section, or on a read-only view, without. */
+int qp_key_get(const struct qp_view *view, struct qp_slot *slot, const struct qp_key *key, int64_t now_ms,
+               struct quipu_count *out);
+
+/* Where a handle finds a LIVE entry again: [turn and state 28 | index 32]. */
+static inline uint64_t qp_key_where(uint64_t state_word, uint32_t index)
+{
+    return state_word >> QP_ARGUMENT_BITS << 32 | index;
+}
+
+#endif

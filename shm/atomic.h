@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* atomic.h: loads, stores and read-modify-writes on words of the segment, with the order in the name.
+ *
+ * They are the compiler's builtins, not liburcu's uatomic: the release in Debian 12 has no memory orders (every read-modify-write
+ * is a full barrier, every load a volatile access), so ThreadSanitizer could not check the code that ships, and
+ * aarch64 would pay for orders that nobody needs. liburcu's words (grace period, publish, retire) are kept.
+ *
+ * "seq" marks the few places that need a store to be seen before a later load of the same thread (Dekker); both sides are
+ * marked, and ORDERING.md has the pairs. Sizes: 64-bit words only, lock-free on every target. */
+#ifndef QP_SHM_ATOMIC_H
+#define QP_SHM_ATOMIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+_Static_assert(__GCC_ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free: they are shared between processes");
+
+#define QP_CACHE_LINE_BYTES 64
+
+#define qp_likely(x) __builtin_expect(!!(x), 1)
+#define qp_unlikely(x) __builtin_expect(!!(x), 0)
+
+#define qp_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define qp_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define qp_load_seq(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
+#define qp_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define qp_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define qp_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define qp_add_seq(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
+#define qp_or_seq(p, v) __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
+#define qp_and_seq(p, v) __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
+
+/* The compiler keeps accesses on their side; the processor is dealt with elsewhere (membarrier). */
+#define qp_compiler_barrier() __asm__ __volatile__("" ::: "memory")
+
+/* Compare and swap. On failure *expected holds what was there. */
+static inline bool qp_cas_relaxed(uint64_t *word, uint64_t *expected, uint64_t desired)
+{
+    return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+static inline bool qp_cas_acq_rel(uint64_t *word, uint64_t *expected, uint64_t desired)
+{
+    return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static inline bool qp_cas_seq(uint64_t *word, uint64_t *expected, uint64_t desired)
+{
+    return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* Store, then a full barrier: later loads of this thread come after the store for everyone. */
+static inline void qp_store_fenced(uint64_t *word, uint64_t value)
+{
+#if defined(__x86_64__) || defined(__SANITIZE_THREAD__)
+    /* One locked instruction is the cheapest full barrier here (mov + mfence costs twice as much), and
+     * ThreadSanitizer does not model standalone fences. */
+    (void)__atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
+#else
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+/* A full barrier that is not tied to a word of the protocol. */
+static inline void qp_fence_seq(void)
+{
+#if defined(__SANITIZE_THREAD__)
+    static uint64_t word;
+    qp_add_seq(&word, 1);
+#else
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+/* Raises a word to at least value; it never falls. */
+static inline void qp_raise(uint64_t *word, uint64_t value)
+{
+    uint64_t seen = qp_load_acquire(word);
+    while (seen < value && !qp_cas_acq_rel(word, &seen, value)) {
+        /* whoever changed it raised it: at most as many turns as there are raisers */
+    }
+}
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* check_block.c: the invariants of blocks and of the strategy tables. */
+#include "check.h"
+
+#include "entry.h"
+#include "error.h"
+#include "strategy.h"
+
+/* ---- blocks --------------------------------------------------------------------------------------------------------- */
+
+static bool parent_refers(const struct qp_view *view, uint32_t block, const struct qp_block *b)
+{
+    const struct qp_entry *entry = qp_entry_at(view, b->parent);
+    return entry && (b->kind == QP_BLOCK_KEY ? qp_load_relaxed(&entry->key_block) == block
+                                             : qp_ref_block(qp_load_acquire(&entry->shard)) == block);
+}
+
+static int look_live(struct qp_check *check, uint32_t block, uint64_t state)
+{
+    const struct qp_view *view = check->view;
+    const struct qp_block *b = qp_block_at(view, block);
+    if (b->kind != QP_BLOCK_KEY && b->kind != QP_BLOCK_SHARD)
+        return qp_check_broken(check, "block %u: unknown kind %u", block, b->kind);
+    if (qp_state_argument(state) != b->parent || !qp_entry_at(view, b->parent))
+        return qp_check_broken(check, "block %u: its parent is not the one of its state word", block);
+    if (b->bytes > qp_block_room(view, block))
+        return qp_check_broken(check, "block %u: more bytes in use than it has", block);
+    if (b->reserved || b->reserved1)
+        return qp_check_broken(check, "block %u: a reserved field is not 0", block);
+    if (check->quiet && !parent_refers(view, block, b))
+        return qp_check_broken(check, "block %u: in use, but its parent does not refer to it", block);
+    return 0;
+}
+
+static int look_block(struct qp_check *check, uint32_t block)
+{
+    const uint64_t *word = qp_block_state(check->view, block);
+    uint64_t state = qp_load_acquire(word);
+    int found = qp_check_state(check, "block", block, state);
+    if (!found && (qp_state_of(state) == QP_STATE_CLOSING || qp_state_of(state) == QP_STATE_DEAD))
+        found = qp_check_broken(check, "block %u: in a state that only entries have", block);
+    if (!found && qp_state_of(state) == QP_STATE_LIVE)
+        found = look_live(check, block, state);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return qp_load_relaxed(word) == state ? found : 0;
+}
+
+int qp_check_blocks(struct qp_check *check)
+{
+    int error = 0;
+    for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT && !error; c++)
+        error = qp_check_each(check, look_block, qp_block_make(c, 0), qp_block_make(c, check->view->class_of[c].count));
+    return error;
+}
+
+/* ---- strategy tables ------------------------------------------------------------------------------------------------ */
+
+static int look_row(struct qp_check *check, const struct qp_table *table, uint32_t row)
+{
+    struct qp_rule rule, before;
+    if (!qp_strategy_rule(check->view, table, row, &rule))
+        return qp_check_broken(check, "strategy row %u: its prefix is out of the table", row);
+    if (rule.prefix_bytes > QP_KEY_BYTES_MAX)
+        return qp_check_broken(check, "strategy row %u: a prefix of %u bytes", row, rule.prefix_bytes);
+    if (rule.kind != QP_KIND_COUNTER && rule.kind != QP_KIND_LIMIT && rule.kind != QP_KIND_REGISTER)
+        return qp_check_broken(check, "strategy row %u: unknown kind %u", row, rule.kind);
+    if (rule.merge != (rule.kind == QP_KIND_REGISTER ? 2 : 1))
+        return qp_check_broken(check, "strategy row %u: a merge rule that does not fit its kind", row);
+    if (rule.kind == QP_KIND_LIMIT ? rule.window_ms < 100 || rule.window_ms > 86400000 : rule.window_ms != 0)
+        return qp_check_broken(check, "strategy row %u: a window of %u ms", row, rule.window_ms);
+    if (rule.algorithm)
+        return qp_check_broken(check, "strategy row %u: unknown algorithm", row);
+    uint32_t parent = table->row[row].parent;
+    if (parent != QP_ROW_NONE && parent >= row)
+        return qp_check_broken(check, "strategy row %u: its parent comes after it", row);
+    if (parent != QP_ROW_NONE && qp_strategy_rule(check->view, table, parent, &before) &&
+        (before.prefix_bytes >= rule.prefix_bytes || memcmp(before.prefix, rule.prefix, before.prefix_bytes)))
+        return qp_check_broken(check, "strategy row %u: its parent is not its prefix", row);
+    if (!row || !qp_strategy_rule(check->view, table, row - 1, &before))
+        return 0;
+    uint32_t common = before.prefix_bytes < rule.prefix_bytes ? before.prefix_bytes : rule.prefix_bytes;
+    int order = memcmp(before.prefix, rule.prefix, common);
+    if (order > 0 || (order == 0 && before.prefix_bytes >= rule.prefix_bytes))
+        return qp_check_broken(check, "strategy row %u: out of order", row);
+    if (parent == QP_ROW_NONE && order == 0 && common == before.prefix_bytes)
+        return qp_check_broken(check, "strategy row %u: its parent is missing", row);
+    return 0;
+}
+
+static int look_published(struct qp_check *check, uint32_t index)
+{
+    (void)index;
+    const struct qp_view *view = check->view;
+    uint64_t word = qp_load_acquire(&view->header->strategy);
+    uint32_t block = (uint32_t)word;
+    if (block == 0)
+        return 0;
+    const struct qp_table *table = qp_strategy_table(view, word);
+    if (!table)
+        return qp_check_broken(check, "header: the strategy table in force is out of range");
+    uint64_t state = qp_load_acquire(qp_block_state(view, block));
+    int found = 0;
+    if (qp_state_of(state) != QP_STATE_CLAIMED && qp_state_of(state) != QP_STATE_LIVE)
+        found = qp_check_broken(check, "header: the strategy table in force is not in use");
+    else if (table->block.kind != QP_BLOCK_TABLE || table->row_count > view->class_of[QP_CLASS_TABLE].bytes / sizeof(struct qp_row))
+        found = qp_check_broken(check, "strategy table: its header is nonsense");
+    for (uint32_t row = 0; !found && row < table->row_count; row++)
+        found = look_row(check, table, row);
+    return qp_load_acquire(&view->header->strategy) == word ? found : 0;
+}
+
+static int look_table_state(struct qp_check *check, uint32_t index)
+{
+    uint64_t state = qp_load_acquire(qp_state_at(check->view, QP_CLASS_TABLE, index));
+    int found = qp_check_state(check, "strategy table", index, state);
+    if (!found && (qp_state_of(state) == QP_STATE_CLOSING || qp_state_of(state) == QP_STATE_DEAD))
+        found = qp_check_broken(check, "strategy table %u: in a state that only entries have", index);
+    if (!found && qp_state_of(state) == QP_STATE_LIVE && qp_state_argument(state) != 0)
+        found = qp_check_broken(check, "strategy table %u: a parent, which tables do not have", index);
+    return qp_load_acquire(qp_state_at(check->view, QP_CLASS_TABLE, index)) == state ? found : 0;
+}
+
+int qp_check_tables(struct qp_check *check)
+{
+    int error = qp_check_each(check, look_table_state, 0, QP_TABLE_COUNT);
+    return error ? error : qp_check_each(check, look_published, 0, 1);
+}

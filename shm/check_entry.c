@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* check_entry.c: the invariants of entries, their cells and keys, and of the list. */
+#include "check.h"
+
+#include "cell.h"
+#include "entry.h"
+#include "error.h"
+
+/* ---- one entry ------------------------------------------------------------------------------------------------------ */
+
+static int look_free(struct qp_check *check, uint32_t index, const struct qp_entry *e)
+{
+    if (e->hash || e->key_bytes || e->key_block || e->shard || e->cell[0] || e->cell[1] || e->traits || e->strategy)
+        return qp_check_broken(check, "entry %u: free, but not empty", index);
+    return 0;
+}
+
+static int look_key(struct qp_check *check, uint32_t index, const struct qp_entry *e)
+{
+    const struct qp_view *view = check->view;
+    if (e->key_bytes == 0 || e->key_bytes > QP_KEY_BYTES_MAX)
+        return qp_check_broken(check, "entry %u: a key of %u bytes", index, e->key_bytes);
+    if ((e->key_bytes > QP_KEY_BYTES_INLINE) != (e->key_block != 0))
+        return qp_check_broken(check, "entry %u: its key is %s a block", index, e->key_block ? "short and in" : "long and not in");
+    const uint8_t *key = qp_entry_key(view, e);
+    if (!key)
+        return qp_check_broken(check, "entry %u: its key's block is out of range", index);
+    if (e->key_block) {
+        const struct qp_block *b = qp_block_at(view, e->key_block);
+        uint64_t state = qp_load_acquire(qp_block_state(view, e->key_block));
+        if (b->kind != QP_BLOCK_KEY || b->parent != index || b->bytes != e->key_bytes)
+            return qp_check_broken(check, "entry %u: its key's block belongs to something else", index);
+        if (qp_state_of(state) != QP_STATE_CLAIMED && qp_state_of(state) != QP_STATE_LIVE)
+            return qp_check_broken(check, "entry %u: its key's block is not in use", index);
+    }
+    if (e->hash != qp_hash_key(view->seed, key, e->key_bytes))
+        return qp_check_broken(check, "entry %u: its hash is not its key's", index);
+    return 0;
+}
+
+static int look_traits(struct qp_check *check, uint32_t index, const struct qp_entry *e)
+{
+    unsigned kind = qp_traits_kind(e->traits);
+    uint32_t window_ms = qp_traits_window_ms(e->traits);
+    if (kind != QP_KIND_COUNTER && kind != QP_KIND_LIMIT && kind != QP_KIND_REGISTER)
+        return qp_check_broken(check, "entry %u: unknown kind %u", index, kind);
+    if (e->traits >> 62)
+        return qp_check_broken(check, "entry %u: unknown algorithm", index);
+    if ((uint32_t)e->traits)
+        return qp_check_broken(check, "entry %u: stripes that this version does not make", index);
+    if (kind == QP_KIND_LIMIT ? window_ms < 100 || window_ms > 86400000 : window_ms != 0)
+        return qp_check_broken(check, "entry %u: a window of %u ms", index, window_ms);
+    uint64_t cached = qp_load_acquire(&e->strategy), now = qp_load_acquire(&check->view->header->strategy);
+    if ((int32_t)(qp_strategy_generation(now) - qp_strategy_generation(cached)) < 0)
+        return qp_check_broken(check, "entry %u: it knows a strategy generation that is yet to come", index);
+    if (cached & 0xffff)
+        return qp_check_broken(check, "entry %u: its strategy cache is nonsense", index);
+    if (e->denied || !qp_check_all_zero(e->remote, sizeof e->remote) || !qp_check_all_zero(e->refund, sizeof e->refund) ||
+        e->used_at_s || e->reserved0 || e->reserved1)
+        return qp_check_broken(check, "entry %u: a field that this version does not use is not 0", index);
+    return 0;
+}
+
+static int look_cells(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *shard)
+{
+    unsigned kind = qp_traits_kind(e->traits);
+    uint64_t cell0 = qp_load_acquire(&e->cell[0]), cell1 = qp_load_acquire(&e->cell[1]);
+    if (kind == QP_KIND_LIMIT) {
+        if (qp_cell_count(cell0) > QP_CELL_COUNT_MAX || qp_cell_count(cell1) > QP_CELL_COUNT_MAX)
+            return qp_check_broken(check, "entry %u: a window's count is over 2^39", index);
+        if ((cell0 | cell1) & QP_CELL_SEALED)
+            return qp_check_broken(check, "entry %u: a sealed window, which this version does not make", index);
+        return 0;
+    }
+    if (cell1)
+        return qp_check_broken(check, "entry %u: a second cell in something that has one", index);
+    if (kind == QP_KIND_REGISTER)
+        return cell0 ? qp_check_broken(check, "entry %u: a register with a count", index) : 0;
+    if (cell0 >> 63)
+        return qp_check_broken(check, "entry %u: its cell is over 2^63", index);
+    if (shard && shard->own[0].base > cell0)
+        return qp_check_broken(check, "entry %u: its base %llu is above its cell %llu", index,
+                               (unsigned long long)shard->own[0].base, (unsigned long long)cell0);
+    return 0;
+}
+
+static int look_shard(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *s)
+{
+    unsigned kind = qp_traits_kind(e->traits);
+    if (s->flags & ~QP_SHARD_DELETED)
+        return qp_check_broken(check, "entry %u: unknown flags in its shard block", index);
+    if ((s->flags & QP_SHARD_DELETED) && s->tombstone.timestamp == 0)
+        return qp_check_broken(check, "entry %u: deleted, without a tombstone", index);
+    if ((s->tombstone.timestamp == 0) != (s->tombstone.replica == 0))
+        return qp_check_broken(check, "entry %u: half a version", index);
+    if (!qp_check_all_zero(s->stamped, sizeof s->stamped))
+        return qp_check_broken(check, "entry %u: a stamped point without an agent", index);
+    if (kind == QP_KIND_REGISTER && s->tombstone.timestamp == 0)
+        return qp_check_broken(check, "entry %u: a register without a version", index);
+    if (kind == QP_KIND_COUNTER && s->tombstone.timestamp && s->floor >= s->own[0].epoch)
+        return qp_check_broken(check, "entry %u: its own epoch %llu is not above its floor %llu", index,
+                               (unsigned long long)s->own[0].epoch, (unsigned long long)s->floor);
+    if (kind == QP_KIND_LIMIT && (s->own[0].base > QP_CELL_COUNT_MAX || s->own[1].base > QP_CELL_COUNT_MAX))
+        return qp_check_broken(check, "entry %u: the base of a window is over 2^39", index);
+    if (kind != QP_KIND_LIMIT && (s->own[1].epoch || s->own[1].base))
+        return qp_check_broken(check, "entry %u: a second epoch in something that has one", index);
+    return 0;
+}
+
+/* The reference, the block it names, the block's content: again if the reference moved meanwhile. */
+static int look_reference(struct qp_check *check, uint32_t index, const struct qp_entry *e)
+{
+    const struct qp_view *view = check->view;
+    for (int tries = 0; tries < 100; tries++) {
+        uint64_t ref = qp_load_acquire(&e->shard);
+        uint32_t block = qp_ref_block(ref);
+        const struct qp_shard *s = qp_shard_at(view, ref);
+        int found = 0;
+        if (!block && qp_traits_kind(e->traits) == QP_KIND_REGISTER)
+            found = qp_check_broken(check, "entry %u: a register without a value", index);
+        else if (block && !s)
+            found = qp_check_broken(check, "entry %u: its shard block is out of range", index);
+        else if (block && (s->block.kind != QP_BLOCK_SHARD || s->block.parent != index ||
+                           s->block.bytes < sizeof *s - sizeof s->block))
+            found = qp_check_broken(check, "entry %u: its shard block belongs to something else", index);
+        uint64_t state = found || !block ? 0 : qp_load_acquire(qp_block_state(view, block));
+        if (!found && block && qp_state_of(state) != QP_STATE_CLAIMED && qp_state_of(state) != QP_STATE_LIVE)
+            found = qp_check_broken(check, "entry %u: its shard block is not in use", index);
+        if (!found && block)
+            found = look_shard(check, index, e, s);
+        if (!found)
+            found = look_cells(check, index, e, s);
+        if (qp_load_acquire(&e->shard) == ref)
+            return found;
+    }
+    return 0; /* it changes faster than we can look: somebody's changes succeed */
+}
+
+static int look_used(struct qp_check *check, uint32_t index, const struct qp_entry *e, uint64_t state)
+{
+    bool leaving = qp_state_of(state) == QP_STATE_DEAD || qp_state_of(state) == QP_STATE_RETIRED;
+    int found = qp_state_argument(state) && qp_state_of(state) == QP_STATE_LIVE
+                    ? qp_check_broken(check, "entry %u: live, with an argument in its state word", index)
+                    : look_key(check, index, e);
+    if (!found)
+        found = look_traits(check, index, e);
+    if (!found)
+        found = look_reference(check, index, e);
+    if (!found && !leaving && !qp_table_is_linked(check->view, e))
+        found = qp_check_broken(check, "entry %u: in use, but not in the table", index);
+    if (!found && !leaving && qp_link_marked(qp_load_acquire(&e->link)))
+        found = qp_check_broken(check, "entry %u: in use, but marked as leaving", index);
+    if (!found && qp_state_of(state) == QP_STATE_RETIRED && qp_table_is_linked(check->view, e))
+        found = qp_check_broken(check, "entry %u: retired, but still in the table", index);
+    if (!found && qp_state_of(state) == QP_STATE_RETIRED && !qp_link_marked(qp_load_acquire(&e->link)))
+        found = qp_check_broken(check, "entry %u: retired, but not marked as leaving", index);
+    if (!found && check->quiet && qp_state_of(state) != QP_STATE_LIVE)
+        found = qp_check_broken(check, "entry %u: on its way out, though nothing is left to do", index);
+    return found;
+}
+
+/* What is said about an entry counts only if its state word is the same before and after. */
+static int look_entry(struct qp_check *check, uint32_t index)
+{
+    const struct qp_entry *e = &check->view->entries[index];
+    uint64_t state = qp_load_acquire(&e->state);
+    int found = qp_check_state(check, "entry", index, state);
+    if (!found && qp_state_of(state) == QP_STATE_FREE)
+        found = look_free(check, index, e);
+    else if (!found && qp_state_of(state) != QP_STATE_CLAIMED)
+        found = look_used(check, index, e, state);
+    /* Acquire-load order keeps the looks before this one. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return qp_load_relaxed(&e->state) == state ? found : 0;
+}
+
+int qp_check_entries(struct qp_check *check)
+{
+    return qp_check_each(check, look_entry, 1, check->view->entry_count);
+}
+
+/* ---- the list ------------------------------------------------------------------------------------------------------- */
+
+static int look_link(struct qp_check *check, uint32_t bucket, uint64_t link, uint64_t order)
+{
+    const struct qp_view *view = check->view;
+    uint32_t index = qp_link_index(link);
+    if (index & QP_LINK_BUCKET) {
+        if ((index & ~QP_LINK_BUCKET) > view->bucket_mask)
+            return qp_check_broken(check, "bucket %u: its chain leads to a bucket out of range", bucket);
+        return 0;
+    }
+    const struct qp_entry *e = qp_entry_at(view, index);
+    if (!e)
+        return qp_check_broken(check, "bucket %u: its chain leads to an entry out of range", bucket);
+    if (!qp_link_tag_fits(link, e->hash))
+        return qp_check_broken(check, "bucket %u: the tag of a link is not its entry's", bucket);
+    if ((e->hash & view->bucket_mask) != bucket)
+        return qp_check_broken(check, "bucket %u: entry %u is in the wrong chain", bucket, index);
+    if (qp_order_of(e->hash) < order)
+        return qp_check_broken(check, "bucket %u: entry %u is out of order", bucket, index);
+    return 0;
+}
+
+static bool same_key(const struct qp_view *view, const struct qp_entry *a, const struct qp_entry *b)
+{
+    const uint8_t *a_key = qp_entry_key(view, a), *b_key = qp_entry_key(view, b);
+    return a->hash == b->hash && a->key_bytes == b->key_bytes && a_key && b_key && !memcmp(a_key, b_key, a->key_bytes);
+}
+
+/* One bucket's chain, from its head to the next head. Removed entries that we stand on still lead onward, so what is
+ * found here may be a step old, but was true; duplicates are looked at with both state words. */
+static int look_bucket(struct qp_check *check, uint32_t bucket)
+{
+    const struct qp_view *view = check->view;
+    uint64_t link = qp_load_acquire(&view->buckets[bucket]), order = 0;
+    const struct qp_entry *before = NULL;
+    if (qp_link_marked(link))
+        return qp_check_broken(check, "bucket %u: its head is marked as leaving", bucket);
+    for (uint32_t steps = 0; qp_link_index(link) != 0; steps++) {
+        int found = look_link(check, bucket, link, order);
+        if (found)
+            return found;
+        if (qp_link_index(link) & QP_LINK_BUCKET)
+            break;
+        if (steps > QP_CHAIN_STEPS_MAX)
+            return qp_check_broken(check, "bucket %u: its chain does not end", bucket);
+        const struct qp_entry *e = qp_entry_at(view, qp_link_index(link));
+        link = qp_load_acquire(&e->link);
+        if (qp_link_marked(link))
+            continue;
+        if (before && same_key(view, before, e) && !qp_link_marked(qp_load_acquire(&before->link)))
+            return qp_check_broken(check, "bucket %u: entries %u and %u have the same key", bucket,
+                                   qp_entry_index(view, before), qp_entry_index(view, e));
+        before = e;
+        order = qp_order_of(e->hash);
+    }
+    /* Where the chain ends: the head that follows in list order, or the end of the list. */
+    uint64_t count = (uint64_t)view->bucket_mask + 1;
+    int bits = __builtin_ctzll(count);
+    uint64_t place = (qp_order_of(bucket) >> (64 - bits)) + 1;
+    uint32_t next = place == count ? 0 : QP_LINK_BUCKET | (uint32_t)(qp_order_of(place) >> (64 - bits));
+    if (qp_link_index(link) != next)
+        return qp_check_broken(check, "bucket %u: its chain ends in the wrong place", bucket);
+    return 0;
+}
+
+int qp_check_list(struct qp_check *check)
+{
+    return qp_check_each(check, look_bucket, 0, check->view->bucket_mask + 1);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* entry.c: the steps of an entry's life. The order of the steps and why it is safe: entry.h. */
+#include "entry.h"
+
+#include "block.h"
+#include "error.h"
+#include "grace.h"
+#include "shard.h"
+
+static bool state_step(struct qp_entry *entry, uint64_t seen, enum qp_state to, uint64_t argument)
+{
+    return qp_cas_seq(&entry->state, &seen, qp_state_next(seen, to, argument));
+}
+
+/* ---- birth --------------------------------------------------------------------------------------------------------- */
+
+/* Fills a claimed entry. Nobody can see it yet. false: no block free. */
+static bool fill(struct qp_worker *worker, struct qp_entry *entry, const struct qp_key *key,
+                 const struct qp_birth *birth)
+{
+    const struct qp_view *view = worker->view;
+    uint32_t index = qp_entry_index(view, entry), block;
+    entry->hash = key->hash;
+    entry->key_bytes = (uint16_t)key->byte_count;
+    entry->cell[0] = birth->cell[0];
+    entry->cell[1] = birth->cell[1];
+    entry->traits = birth->traits;
+    qp_store_relaxed(&entry->strategy, birth->strategy);
+    if (key->byte_count <= QP_KEY_BYTES_INLINE) {
+        memcpy(entry->key, key->bytes, key->byte_count);
+    } else {
+        if (!qp_block_alloc(worker, QP_BLOCK_KEY, index, key->byte_count, &block))
+            return false;
+        memcpy(qp_block_at(view, block) + 1, key->bytes, key->byte_count);
+        qp_store_relaxed(&entry->key_block, block);
+    }
+    if (qp_traits_kind(birth->traits) == QP_KIND_REGISTER) {
+        uint32_t payload = sizeof(struct qp_shard) - sizeof(struct qp_block);
+        if (!qp_block_alloc(worker, QP_BLOCK_SHARD, index, payload, &block))
+            return false;
+        qp_shard_fill_register(worker, (struct qp_shard *)(void *)qp_block_at(view, block), birth->register_value);
+        qp_store_relaxed(&entry->shard, qp_ref_next(entry->shard, block));
+    }
+    return true;
+}
+
+/* Gives back a block that an entry refers to: the creator's own unpublished claim, or a child of an entry being emptied. */
+static void drop_child(struct qp_worker *worker, struct qp_entry *entry, uint32_t block)
+{
+    if (!block || qp_block_class(block) < QP_CLASS_BLOCK_128 || !qp_block_valid(worker->view, block))
+        return;
+    qp_block_drop(worker, block);
+    qp_block_free_child(worker->view, block, qp_entry_index(worker->view, entry));
+}
+
+/* Empties an entry that is CLAIMED by us and reachable by nobody, and frees it.
+ * Killed anywhere in here: still CLAIMED, so recovery starts this again; a child that is free by then is not freed twice, because its
+ * state word no longer names this parent. */
+static void empty(struct qp_worker *worker, struct qp_entry *entry)
+{
+    drop_child(worker, entry, entry->key_block);
+    drop_child(worker, entry, qp_ref_block(entry->shard));
+    qp_store_relaxed(&entry->key_block, 0);
+    qp_store_relaxed(&entry->shard, 0);
+    qp_store_relaxed(&entry->link, 0);
+    entry->hash = 0;
+    entry->key_bytes = 0;
+    entry->cell[0] = entry->cell[1] = 0;
+    entry->traits = 0;
+    qp_store_relaxed(&entry->strategy, 0);
+    entry->denied = 0;
+    memset(entry->remote, 0, sizeof entry->remote);
+    memset(entry->refund, 0, sizeof entry->refund);
+    entry->used_at_s = 0;
+    qp_block_unclaim(worker, QP_CLASS_ENTRY, qp_entry_index(worker->view, entry));
+}
+
+static void mark_published(struct qp_worker *worker, struct qp_entry *entry)
+{
+    uint32_t index = qp_entry_index(worker->view, entry);
+    uint32_t children[2] = {qp_load_relaxed(&entry->key_block), qp_ref_block(qp_load_acquire(&entry->shard))};
+    for (int i = 0; i < 2; i++)
+        if (children[i] && qp_block_valid(worker->view, children[i]))
+            qp_block_published(worker, qp_block_class(children[i]), qp_block_index(children[i]), index);
+    qp_entry_revive(worker->view, entry);
+}
+
+int qp_entry_create(struct qp_worker *worker, const struct qp_key *key, const struct qp_birth *birth,
+                    struct qp_entry **entry)
+{
+    uint32_t index;
+    if (!qp_block_claim(worker, QP_CLASS_ENTRY, &index))
+        return -QP_EFULL;
+    struct qp_entry *mine = &worker->view->entries[index];
+    if (!fill(worker, mine, key, birth)) {
+        empty(worker, mine);
+        return -QP_EFULL;
+    }
+    int inserted = qp_table_insert(worker, key, index, entry);
+    if (inserted != 1) {
+        empty(worker, mine);
+        return inserted;
+    }
+    /* Killed here: in the table, and counted; the first to meet it makes it LIVE. */
+    mark_published(worker, mine);
+    *entry = mine;
+    return 1;
+}
+
+/* ---- staying -------------------------------------------------------------------------------------------------------- */
+
+bool qp_entry_revive_slow(const struct qp_view *view, struct qp_entry *entry)
+{
+    (void)view;
+    uint64_t seen = qp_load_acquire(&entry->state);
+    for (;;) {
+        switch (qp_state_of(seen)) {
+        case QP_STATE_LIVE:
+            return true;
+        case QP_STATE_CLAIMED: /* found in the table, so published: its inserter may be dead */
+        case QP_STATE_CLOSING:
+            /* seq: our section was entered before, and whoever closed it compares the whole word when it finishes. */
+            if (qp_cas_seq(&entry->state, &seen, qp_state_next(seen, QP_STATE_LIVE, 0)))
+                return true;
+            break; /* somebody else took a step */
+        default:
+            return false;
+        }
+    }
+}
+
+/* ---- leaving -------------------------------------------------------------------------------------------------------- */
+
+static bool wants_removal(const struct qp_view *view, const struct qp_entry *entry)
+{
+    return qp_shard_is_idle_tombstone(view, entry, qp_load_acquire(&entry->shard));
+}
+
+/* CLOSING(stamp), a grace period later: every add that saw LIVE is in the cells by now. */
+static bool finish(const struct qp_view *view, struct qp_entry *entry, uint64_t seen)
+{
+    if (!qp_grace_passed(view, qp_state_argument(seen)))
+        return false;
+    if (!wants_removal(view, entry))
+        return state_step(entry, seen, QP_STATE_LIVE, 0);
+    return state_step(entry, seen, QP_STATE_DEAD, 0);
+}
+
+void qp_entry_bury(const struct qp_view *view, struct qp_entry *entry)
+{
+    uint64_t seen = qp_load_acquire(&entry->state);
+    if (qp_state_of(seen) != QP_STATE_DEAD || !qp_table_purge(view, entry))
+        return;
+    /* The stamp is read after the unlink (seq in find_place and here). Killed before: DEAD, and unlinked again by the next. */
+    state_step(entry, seen, QP_STATE_RETIRED, qp_grace_stamp(view));
+}
+
+static bool reclaim(struct qp_worker *worker, struct qp_entry *entry, uint64_t seen)
+{
+    if (!qp_grace_passed(worker->view, qp_state_argument(seen)) ||
+        !state_step(entry, seen, QP_STATE_CLAIMED, worker->owner))
+        return false;
+    empty(worker, entry);
+    return true;
+}
+
+bool qp_entry_advance(struct qp_worker *worker, struct qp_entry *entry)
+{
+    const struct qp_view *view = worker->view;
+    uint64_t seen = qp_load_acquire(&entry->state);
+    switch (qp_state_of(seen)) {
+    case QP_STATE_LIVE:
+        return wants_removal(view, entry) && state_step(entry, seen, QP_STATE_CLOSING, 0);
+    case QP_STATE_CLOSING:
+        if (qp_state_argument(seen) == 0)
+            return state_step(entry, seen, QP_STATE_CLOSING, qp_grace_stamp(view));
+        return finish(view, entry, seen);
+    case QP_STATE_DEAD:
+        qp_entry_bury(view, entry);
+        return qp_load_relaxed(&entry->state) != seen;
+    case QP_STATE_RETIRED:
+        return reclaim(worker, entry, seen);
+    default:
+        return false;
+    }
+}
+
+void qp_entry_end(const struct qp_view *view, struct qp_entry *entry)
+{
+    uint64_t seen = qp_load_acquire(&entry->state);
+    /* No grace period before DEAD: what was added is given up with the entry, so an add that still saw LIVE came before this. */
+    while (qp_state_of(seen) == QP_STATE_LIVE || qp_state_of(seen) == QP_STATE_CLOSING)
+        if (qp_cas_seq(&entry->state, &seen, qp_state_next(seen, QP_STATE_DEAD, 0)))
+            break;
+    qp_entry_bury(view, entry);
+}
+
+/* ---- after a death ---------------------------------------------------------------------------------------------------- */
+
+bool qp_entry_recover(struct qp_worker *worker, struct qp_entry *entry, uint64_t owner)
+{
+    uint64_t seen = qp_load_acquire(&entry->state);
+    if (qp_state_of(seen) != QP_STATE_CLAIMED || qp_state_argument(seen) != owner)
+        return false;
+    if (qp_table_is_linked(worker->view, entry))
+        return state_step(entry, seen, QP_STATE_LIVE, 0);
+    if (!state_step(entry, seen, QP_STATE_CLAIMED, worker->owner))
+        return false;
+    empty(worker, entry);
+    return true;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* entry.h: the life of an entry.
+ *
+ *     FREE -> CLAIMED -> LIVE <-> CLOSING -> CLOSING(stamp) -> DEAD -> RETIRED(stamp) -> CLAIMED -> FREE
+ *             insert          close       stamp           finish  bury              reclaim
+ *
+ * Removal never races with an add: CLOSING announces it, and an adder that meets CLOSING puts LIVE back before it adds. A
+ * grace period after the stamp every add that had seen LIVE is over and in the cell; if the word is still the same and the count
+ * has not moved, nobody wants the entry and it is DEAD. Each step is one CAS of the whole state word, done by anyone; a process
+ * killed between two steps has left them to the next one.
+ * CLOSING is set without a stamp and stamped by a second CAS, with an epoch read after CLOSING was seen: an epoch read
+ * before could be older than an adder that still saw LIVE. */
+#ifndef QP_SHM_ENTRY_H
+#define QP_SHM_ENTRY_H
+
+#include "table.h"
+
+enum qp_kind { QP_KIND_ANY = 0, QP_KIND_COUNTER = 1, QP_KIND_LIMIT = 2, QP_KIND_REGISTER = 4 };
+
+/* What a new entry starts with. */
+struct qp_birth {
+    uint64_t traits;
+    uint64_t strategy;       /* for its cache */
+    uint64_t cell[2];        /* the first add, counted by the insert itself */
+    int64_t register_value;  /* registers */
+};
+
+/* Inserts a key. 1: done, *entry is LIVE. 0: it is there already, as *entry, in whatever state. -QP_EFULL: nothing free.
+ * -QP_EDAMAGED. Inside a section. */
+int qp_entry_create(struct qp_worker *worker, const struct qp_key *key, const struct qp_birth *birth,
+                    struct qp_entry **entry);
+
+bool qp_entry_revive_slow(const struct qp_view *view, struct qp_entry *entry);
+
+/* Makes sure that an entry found in the table is LIVE, so that a section's changes to it cannot be lost. false: it has left; look it
+ * up again (qp_entry_bury first, if it is DEAD). Acquire, pairs with the CASes of entry.c. */
+static inline bool qp_entry_revive(const struct qp_view *view, struct qp_entry *entry)
+{
+    return qp_likely(qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE) ||
+           qp_entry_revive_slow(view, entry);
+}
+
+/* One step of removal for an entry that the sweep meets, if one is due. Inside a section; returns whether it did one. */
+bool qp_entry_advance(struct qp_worker *worker, struct qp_entry *entry);
+
+/* Unlinks a DEAD entry and retires it. So that a key's next life does not wait for the sweep. Inside a section. */
+void qp_entry_bury(const struct qp_view *view, struct qp_entry *entry);
+
+/* Ends an entry at once, whatever it counts: its strategy gave the key another kind or window. Inside a section. */
+void qp_entry_end(const struct qp_view *view, struct qp_entry *entry);
+
+/* Recovery: an entry claimed by a process that is dead (`owner`). In the table: it is LIVE. Else it is emptied. Returns whether this call
+ * did something. */
+bool qp_entry_recover(struct qp_worker *worker, struct qp_entry *entry, uint64_t owner);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* layout.c: where the regions of a segment lie, and whether a header says what this version would have written. */
+#include "layout.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "siphash.h"
+
+static uint64_t align_up(uint64_t bytes, uint64_t to)
+{
+    return (bytes + to - 1) / to * to;
+}
+
+static uint32_t power_of_two_from(uint32_t at_least)
+{
+    uint32_t power = 1;
+    while (power < at_least)
+        power <<= 1;
+    return power;
+}
+
+/* Bytes of the two levels of bits of a class. */
+static uint64_t hint_bytes(uint32_t count)
+{
+    uint64_t words = align_up(count, 64) / 64;
+    return (words + align_up(words, 64) / 64) * 8;
+}
+
+static void plan_classes(const struct qp_sizes *sizes, struct qp_identity *out)
+{
+    uint32_t n = sizes->counters;
+    /* A shard block each for keys that are reset, deleted, set or merged, some more for changes under way; long keys
+     * and many replicas take the larger ones, and a class that is empty is helped out by the next larger one. */
+    const uint32_t count[QP_CLASS_COUNT] = {n + 1, QP_TABLE_COUNT, n + n / 8 + 64, n / 8 + 16, n / 16 + 16, n / 64 + 16};
+    const uint32_t bytes[QP_CLASS_COUNT] = {sizeof(struct qp_entry), sizes->strategy_bytes, 128, 256, 512, 2048};
+    memcpy(out->class_count, count, sizeof count);
+    memcpy(out->class_bytes, bytes, sizeof bytes);
+}
+
+static uint64_t region_bytes(const struct qp_identity *id, int region)
+{
+    uint64_t total = 0;
+    switch (region) {
+    case QP_REGION_RECORDS: return (uint64_t)id->records * sizeof(struct qp_record);
+    case QP_REGION_SLOTS: return (uint64_t)id->threads * sizeof(struct qp_slot);
+    case QP_REGION_BUCKETS: return (uint64_t)id->bucket_count * sizeof(uint64_t);
+    case QP_REGION_ENTRIES: return (uint64_t)id->class_count[QP_CLASS_ENTRY] * sizeof(struct qp_entry);
+    case QP_REGION_STATES:
+        for (int c = QP_CLASS_TABLE; c < QP_CLASS_COUNT; c++)
+            total += align_up((uint64_t)id->class_count[c] * 8, 64);
+        return total;
+    case QP_REGION_HINTS:
+        for (int c = 0; c < QP_CLASS_COUNT; c++)
+            total += align_up(hint_bytes(id->class_count[c]), 64);
+        return total;
+    case QP_REGION_TABLES: return (uint64_t)QP_TABLE_COUNT * id->strategy_bytes;
+    case QP_REGION_BLOCKS:
+        for (int c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++)
+            total += (uint64_t)id->class_count[c] * id->class_bytes[c];
+        return total;
+    default: return 0;
+    }
+}
+
+void qp_layout_plan(const struct qp_sizes *sizes, struct qp_identity *out)
+{
+    memset(out, 0, sizeof *out);
+    out->magic = QP_MAGIC;
+    out->layout_version = QP_LAYOUT_VERSION;
+    out->byte_order = QP_BYTE_ORDER_MARK;
+    out->counters = out->counters_max = sizes->counters;
+    out->threads = sizes->threads;
+    /* Each process has at least one thread, so there are never more tenants than threads; the spare one is for a
+     * newcomer that must clean up after the dead to find room. */
+    out->records = sizes->threads + 1 < QP_THREADS_MAX ? sizes->threads + 1 : QP_THREADS_MAX;
+    /* Lists of at most half an entry on average. */
+    out->bucket_count = power_of_two_from(sizes->counters * 2);
+    out->strategy_bytes = (uint32_t)align_up(sizes->strategy_bytes, 64);
+    plan_classes(sizes, out);
+    out->class_bytes[QP_CLASS_TABLE] = out->strategy_bytes;
+    uint64_t at = align_up(sizeof(struct qp_header), 4096);
+    for (int r = 0; r < QP_REGION_COUNT; r++) {
+        out->region[r].offset_bytes = at;
+        out->region[r].bytes = region_bytes(out, r);
+        at = align_up(at + out->region[r].bytes, 128);
+    }
+    out->segment_bytes = align_up(at, 4096);
+}
+
+uint64_t qp_layout_seal(const struct qp_identity *identity)
+{
+    static const uint64_t zero_seed[2];
+    return qp_siphash(2, 4, zero_seed, identity, offsetof(struct qp_identity, seal));
+}
+
+static int sizes_in_range(const struct qp_identity *id)
+{
+    return id->counters >= 1 && id->counters <= QP_COUNTERS_MAX && id->threads >= 1 &&
+           id->threads <= QP_THREADS_MAX && id->strategy_bytes >= QP_STRATEGY_BYTES_MIN &&
+           id->strategy_bytes <= QP_STRATEGY_BYTES_MAX && id->fence <= 1;
+}
+
+int qp_layout_verify(const struct qp_identity *id)
+{
+    if (id->magic != QP_MAGIC || id->byte_order != QP_BYTE_ORDER_MARK)
+        return -QP_EFORMAT;
+    if (id->layout_version != QP_LAYOUT_VERSION)
+        return -QP_EVERSION;
+    if (id->seal != qp_layout_seal(id) || !sizes_in_range(id))
+        return -QP_EDAMAGED;
+    /* The seal is no secret, so it proves nothing about a forger: what counts is that every place is where
+     * this version puts it. */
+    struct qp_identity plan;
+    qp_layout_plan(&(struct qp_sizes){id->counters, id->threads, id->strategy_bytes}, &plan);
+    if (plan.segment_bytes != id->segment_bytes || plan.counters_max != id->counters_max ||
+        plan.records != id->records || plan.bucket_count != id->bucket_count ||
+        memcmp(plan.class_count, id->class_count, sizeof plan.class_count) ||
+        memcmp(plan.class_bytes, id->class_bytes, sizeof plan.class_bytes) ||
+        memcmp(plan.region, id->region, sizeof plan.region))
+        return -QP_EDAMAGED;
+    return 0;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* layout.h: the bytes of the segment as fixed-width structs, and where each region lies. FORMAT.md is the same in prose;
+ * a change of one is a change of both, and of QP_LAYOUT_VERSION.
+ *
+ * Nothing here is a pointer: two processes map the segment at different addresses. */
+#ifndef QP_SHM_LAYOUT_H
+#define QP_SHM_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define QP_MAGIC UINT64_C(0x3155504955510a1a) /* "\x1a\nQUIPU1" as bytes on a little-endian host */
+#define QP_LAYOUT_VERSION 1
+#define QP_BYTE_ORDER_MARK UINT32_C(0x01020304)
+
+#define QP_KEY_BYTES_MAX 1024
+#define QP_KEY_BYTES_INLINE 72
+
+/* Classes of things with a state word. Entries keep theirs in the entry, where the hot path looks anyway; the others have
+ * a dense array each. */
+enum qp_class_number {
+    QP_CLASS_ENTRY = 0,
+    QP_CLASS_TABLE = 1, /* strategy tables */
+    QP_CLASS_BLOCK_128 = 2,
+    QP_CLASS_BLOCK_256 = 3,
+    QP_CLASS_BLOCK_512 = 4,
+    QP_CLASS_BLOCK_2048 = 5,
+    QP_CLASS_COUNT = 6
+};
+#define QP_TABLE_COUNT 8 /* strategy tables: the one in force, those being built, those waiting for readers */
+
+enum qp_region_number {
+    QP_REGION_RECORDS,
+    QP_REGION_SLOTS,
+    QP_REGION_BUCKETS,
+    QP_REGION_ENTRIES,
+    QP_REGION_STATES, /* state words of the classes after ENTRY, class by class */
+    QP_REGION_HINTS,  /* two levels of "in use" bits, class by class */
+    QP_REGION_TABLES,
+    QP_REGION_BLOCKS, /* data of the block classes, class by class */
+    QP_REGION_COUNT,
+    QP_REGION_ROOM = 16 /* descriptors in the header: the victim table and the dirty bitmap will take the next ones */
+};
+
+struct qp_region {
+    uint64_t offset_bytes;
+    uint64_t bytes;
+};
+
+/* The first 512 bytes never change after creation; `seal` covers them. */
+struct qp_identity {
+    uint64_t magic;
+    uint32_t layout_version;
+    uint32_t byte_order;
+    uint64_t segment_bytes;
+    uint8_t boot_id[16];
+    uint64_t created_unix_ms;
+    uint64_t replica;      /* random id of this segment's life */
+    uint64_t hash_seed[2]; /* of the key hash: strangers choose keys, not places */
+    uint32_t counters;     /* entries in use at creation; entry 0 is never used and not counted */
+    uint32_t counters_max; /* what the regions' addresses have room for; equal to counters in this version */
+    uint32_t threads;
+    uint32_t records;
+    uint32_t bucket_count; /* a power of two */
+    uint32_t strategy_bytes;
+    uint32_t fence; /* 1: readers fence for themselves (FENCE); 0: writers call membarrier (ASYM) */
+    uint32_t reserved0;
+    uint32_t class_count[QP_CLASS_COUNT]; /* things in each class; ENTRY: counters + 1 */
+    uint32_t class_bytes[QP_CLASS_COUNT];
+    struct qp_region region[QP_REGION_ROOM];
+    uint64_t reserved1[12];
+    uint64_t seal; /* SipHash of all the above, zero key */
+};
+
+#define QP_FLAG_DESTROYED UINT64_C(1)
+
+struct qp_header {
+    struct qp_identity identity;
+
+    /* Read by every call; written by publishers and pollers. */
+    uint64_t epoch;      /* the grace epoch; from 1, only grows. Stored into slots by readers */
+    uint64_t epoch_safe; /* what was stamped before it may be reused; only grows */
+    uint64_t strategy;   /* [generation 32 | table 32]; table: block number, 0 none */
+    uint64_t flags;
+    uint64_t hot_reserved[12];
+
+    /* Rarely written. */
+    uint64_t slots_high;      /* slots ever used: [0, slots_high) are scanned; only grows */
+    uint64_t upkeep_due_ms;   /* unix ms of the next upkeep by a bystander */
+    uint64_t sweep_cursor;    /* where bounded sweeps go on */
+    uint64_t stamp_sequence;  /* of this replica's stream: every stamp takes the next */
+    uint64_t clock_coarse_ms; /* unix ms published by upkeep */
+    uint64_t room_retry_ms;   /* unix ms before which a search for room is known to be in vain */
+    uint64_t rare_reserved[10];
+
+    /* Statistics; relaxed adds. */
+    uint64_t stat_recovered_processes;
+    uint64_t stat_recovered_sections;
+    uint64_t stat_recovered_blocks;
+    uint64_t stat_completed_steps;
+    uint64_t stat_full_refusals;
+    uint64_t stat_reserved[11];
+};
+
+/* One per process that has the segment open. Whoever holds the OFD lock on the byte at its file offset is its tenant. */
+struct qp_record {
+    uint64_t tenancy; /* [generation 24 << 8 | status 8]; written by who holds the lock, release; read by all, acquire */
+    uint64_t pid;     /* for people; liveness is the lock's matter */
+    uint64_t joined_unix_ms;
+    uint64_t reserved[5];
+};
+#define QP_TENANCY_FREE 0
+#define QP_TENANCY_ACTIVE 1
+
+/* One per thread that is or was in a call; two lines apart, so that neighbours and the adjacent-line prefetcher do not
+ * share. */
+struct qp_slot {
+    uint64_t epoch; /* the grace epoch its section entered with; 0: outside. Written by its thread, release */
+    uint64_t owner; /* [in use 1 << 63 | owner 36]; 0: free. Taken and given back by CAS */
+    uint64_t reserved[14];
+};
+#define QP_SLOT_IN_USE (UINT64_C(1) << 63)
+
+struct qp_entry {
+    /* line 0: what counting touches */
+    uint64_t link;     /* next in list order; the mark says that this entry is leaving */
+    uint64_t hash;     /* written before the entry is published, constant after */
+    uint64_t state;    /* the truth about this entry */
+    uint64_t shard;    /* reference to its shard block, 0: epoch 0, base 0 */
+    uint64_t cell[2];  /* counts, only growing. Plain: cell[0], 64 bits. Limits: by parity of the window */
+    uint64_t strategy; /* [generation 32 | row 16 | 0]: the row, valid for that generation */
+    uint64_t traits;
+    /* line 1 and part of line 2: the key */
+    uint16_t key_bytes;
+    uint16_t reserved0;
+    uint32_t used_at_s; /* coarse time of last use, for idle expiry */
+    uint32_t key_block; /* long keys: block that holds it; else 0 */
+    uint32_t reserved1;
+    uint8_t key[QP_KEY_BYTES_INLINE];
+    /* rest of line 2: limits under gossip */
+    uint64_t denied;
+    uint64_t remote[2]; /* cached remote totals by parity, [window | count] */
+    uint64_t refund[2]; /* units given back by parity, [window | count] */
+};
+
+/* Every block starts with this. Written while CLAIMED, constant once published. */
+struct qp_block {
+    uint32_t parent; /* the entry that refers to it; 0: the header (strategy tables) */
+    uint16_t kind;
+    uint16_t reserved;
+    uint32_t bytes; /* of payload in use */
+    uint32_t reserved1;
+};
+enum qp_block_kind { QP_BLOCK_KEY = 1, QP_BLOCK_SHARD = 2, QP_BLOCK_TABLE = 3 };
+
+struct qp_version {
+    uint64_t timestamp; /* unix ms << 16 | logic; 0: none */
+    uint64_t replica;
+};
+
+/* What an entry's cells mean (counters) or what it holds (registers). Immutable once published; replaced whole. */
+struct qp_shard {
+    struct qp_block block;
+    struct {
+        uint64_t epoch; /* plain: resets so far. Limits, by parity: window start in unix ms << 16 | resets within it */
+        uint64_t base;  /* what the cell held when this epoch began: own count = cell - base */
+    } own[2];
+    struct { /* own stamped points, for the agent; all zero until it stamps */
+        uint64_t count;
+        uint64_t timestamp;
+        uint64_t sequence;
+    } stamped[2];
+    struct qp_version tombstone; /* counters: of the last delete. Registers: of the last set or delete */
+    uint64_t floor;              /* counters: epochs up to it are dead, if tombstone is there */
+    uint64_t flags;
+};
+#define QP_SHARD_DELETED UINT64_C(1) /* registers: holds nothing. Counters: deleted; alive again once a cell is above its base */
+#define QP_SHARD_REGISTER_VALUE(shard) ((shard)->own[0].base)
+
+struct qp_row {
+    uint32_t prefix_offset; /* into the table's payload */
+    uint16_t prefix_bytes;
+    uint16_t parent; /* the row of the longest shorter prefix of this prefix; QP_ROW_NONE: none */
+    uint8_t kind;
+    uint8_t merge;
+    uint8_t algorithm;
+    uint8_t reserved0;
+    uint32_t window_ms;
+    uint64_t reserved[6]; /* limit, burst, idle, overflow, shadow, scope */
+};
+
+struct qp_table { /* a strategy table: rows in byte order of their prefixes, then the prefixes */
+    struct qp_block block;
+    uint32_t row_count;
+    uint32_t reserved[3];
+    struct qp_row row[];
+};
+
+#define QP_ASSERT_OFFSET(type, field, at) _Static_assert(offsetof(struct type, field) == (at), #type "." #field)
+_Static_assert(sizeof(struct qp_identity) == 512, "identity");
+QP_ASSERT_OFFSET(qp_identity, segment_bytes, 16);
+QP_ASSERT_OFFSET(qp_identity, boot_id, 24);
+QP_ASSERT_OFFSET(qp_identity, hash_seed, 56);
+QP_ASSERT_OFFSET(qp_identity, counters, 72);
+QP_ASSERT_OFFSET(qp_identity, class_count, 104);
+QP_ASSERT_OFFSET(qp_identity, class_bytes, 128);
+QP_ASSERT_OFFSET(qp_identity, region, 152);
+QP_ASSERT_OFFSET(qp_identity, seal, 504);
+_Static_assert(sizeof(struct qp_header) == 896, "header");
+QP_ASSERT_OFFSET(qp_header, epoch, 512);
+QP_ASSERT_OFFSET(qp_header, epoch_safe, 520);
+QP_ASSERT_OFFSET(qp_header, strategy, 528);
+QP_ASSERT_OFFSET(qp_header, flags, 536);
+QP_ASSERT_OFFSET(qp_header, slots_high, 640);
+QP_ASSERT_OFFSET(qp_header, upkeep_due_ms, 648);
+QP_ASSERT_OFFSET(qp_header, sweep_cursor, 656);
+QP_ASSERT_OFFSET(qp_header, stat_recovered_processes, 768);
+_Static_assert(sizeof(struct qp_record) == 64, "record");
+_Static_assert(sizeof(struct qp_slot) == 128, "slot");
+_Static_assert(sizeof(struct qp_entry) == 192, "entry");
+QP_ASSERT_OFFSET(qp_entry, state, 16);
+QP_ASSERT_OFFSET(qp_entry, shard, 24);
+QP_ASSERT_OFFSET(qp_entry, cell, 32);
+QP_ASSERT_OFFSET(qp_entry, strategy, 48);
+QP_ASSERT_OFFSET(qp_entry, traits, 56);
+QP_ASSERT_OFFSET(qp_entry, key_bytes, 64);
+QP_ASSERT_OFFSET(qp_entry, key_block, 72);
+QP_ASSERT_OFFSET(qp_entry, key, 80);
+QP_ASSERT_OFFSET(qp_entry, denied, 152);
+QP_ASSERT_OFFSET(qp_entry, remote, 160);
+QP_ASSERT_OFFSET(qp_entry, refund, 176);
+_Static_assert(sizeof(struct qp_block) == 16, "block");
+_Static_assert(sizeof(struct qp_shard) == 128, "shard");
+QP_ASSERT_OFFSET(qp_shard, own, 16);
+QP_ASSERT_OFFSET(qp_shard, stamped, 48);
+QP_ASSERT_OFFSET(qp_shard, tombstone, 96);
+QP_ASSERT_OFFSET(qp_shard, floor, 112);
+_Static_assert(sizeof(struct qp_row) == 64, "row");
+_Static_assert(sizeof(struct qp_table) == 32, "table");
+
+/* What a creator asks for. */
+struct qp_sizes {
+    uint32_t counters;
+    uint32_t threads;
+    uint32_t strategy_bytes;
+};
+
+#define QP_COUNTERS_MAX (UINT32_C(1) << 26)
+#define QP_THREADS_MAX UINT32_C(4095)
+#define QP_STRATEGY_BYTES_MIN UINT32_C(4096)
+#define QP_STRATEGY_BYTES_MAX (UINT32_C(1) << 24)
+
+/* Fills the sizes and places of an identity from what was asked for (within the ranges above). Pure: the same request gives the
+ * same layout, and that is how an attacher checks a stranger's header. */
+void qp_layout_plan(const struct qp_sizes *sizes, struct qp_identity *out);
+
+/* 0 if the identity is one that qp_layout_plan could have made, intact and of this version; else a negative code. */
+int qp_layout_verify(const struct qp_identity *identity);
+
+uint64_t qp_layout_seal(const struct qp_identity *identity);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* process.c: records, their locks, and thread slots. */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "error.h"
+
+/* ---- locks ---------------------------------------------------------------------------------------------------------- */
+
+int qp_process_reopen(int fd, int open_flags)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int again = open(path, open_flags | O_CLOEXEC);
+    return again < 0 ? -errno : again;
+}
+
+static bool lock_record(const struct qp_view *view, int fd, uint32_t record, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_len = 1};
+    lock.l_start = (off_t)((unsigned char *)&view->records[record] - view->base);
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+static bool prober_seize(void *context, uint32_t record)
+{
+    struct qp_prober *prober = context;
+    return lock_record(prober->view, prober->fd, record, F_WRLCK);
+}
+
+static void prober_release(void *context, uint32_t record)
+{
+    struct qp_prober *prober = context;
+    lock_record(prober->view, prober->fd, record, F_UNLCK);
+}
+
+int qp_prober_open(struct qp_prober *prober, const struct qp_view *view, int segment_fd)
+{
+    prober->view = view;
+    prober->fd = qp_process_reopen(segment_fd, O_RDWR);
+    return prober->fd < 0 ? prober->fd : 0;
+}
+
+void qp_prober_close(struct qp_prober *prober)
+{
+    close(prober->fd);
+    prober->fd = -1;
+}
+
+struct qp_liveness qp_prober_liveness(struct qp_prober *prober)
+{
+    return (struct qp_liveness){prober_seize, prober_release, prober};
+}
+
+/* ---- records -------------------------------------------------------------------------------------------------------- */
+
+static void settle(const struct qp_view *view, struct qp_tenant *tenant, uint64_t now_ms)
+{
+    struct qp_record *record = &view->records[tenant->record];
+    uint64_t generation = qp_tenancy_generation(qp_load_relaxed(&record->tenancy)) + 1;
+    tenant->owner = qp_owner_make(tenant->record, generation);
+    qp_store_relaxed(&record->pid, (uint64_t)getpid());
+    qp_store_relaxed(&record->joined_unix_ms, now_ms);
+    /* Release, pairs with qp_owner_is_current. Killed before: the record is FREE (or its dead tenant's) and the lock is gone. */
+    qp_store_release(&record->tenancy, qp_tenancy_make(generation, QP_TENANCY_ACTIVE));
+}
+
+/* The first record that is free (or, with `dead`, whose tenant is dead), locked through fd. */
+static bool find_record(const struct qp_view *view, int fd, bool dead, uint32_t *record)
+{
+    for (uint32_t i = 0; i < view->record_count; i++) {
+        const uint64_t *tenancy = &view->records[i].tenancy;
+        if (qp_tenancy_is_active(qp_load_acquire(tenancy)) != dead || !lock_record(view, fd, i, F_WRLCK))
+            continue;
+        if (qp_tenancy_is_active(qp_load_acquire(tenancy)) == dead) {
+            *record = i;
+            return true;
+        }
+        lock_record(view, fd, i, F_UNLCK);
+    }
+    return false;
+}
+
+static int take_record(const struct qp_view *view, int segment_fd, bool dead, struct qp_tenant *out)
+{
+    int fd = qp_process_reopen(segment_fd, O_RDWR);
+    if (fd < 0)
+        return fd;
+    if (!find_record(view, fd, dead, &out->record)) {
+        close(fd);
+        return -QP_ETHREADS;
+    }
+    out->fd = fd;
+    return 0;
+}
+
+int qp_process_join(const struct qp_view *view, int segment_fd, uint64_t now_ms, struct qp_tenant *out)
+{
+    int error = take_record(view, segment_fd, false, out);
+    if (!error)
+        settle(view, out, now_ms);
+    return error;
+}
+
+int qp_process_inherit(const struct qp_view *view, int segment_fd, struct qp_tenant *out)
+{
+    int error = take_record(view, segment_fd, true, out);
+    if (error)
+        return error;
+    uint64_t tenancy = qp_load_acquire(&view->records[out->record].tenancy);
+    out->owner = qp_owner_make(out->record, qp_tenancy_generation(tenancy));
+    return 0;
+}
+
+void qp_process_renew(const struct qp_view *view, uint64_t now_ms, struct qp_tenant *tenant)
+{
+    settle(view, tenant, now_ms);
+}
+
+void qp_process_leave(const struct qp_view *view, struct qp_tenant *tenant)
+{
+    uint64_t *tenancy = &view->records[tenant->record].tenancy;
+    /* The generation stays, and rises with the next tenant. The lock goes last: until then nobody takes the record. */
+    qp_store_release(tenancy, qp_tenancy_make(qp_tenancy_generation(qp_load_relaxed(tenancy)), QP_TENANCY_FREE));
+    close(tenant->fd);
+    tenant->fd = -1;
+}
+
+/* ---- slots ---------------------------------------------------------------------------------------------------------- */
+
+struct qp_slot *qp_slot_claim(const struct qp_view *view, uint64_t owner)
+{
+    for (uint32_t i = 0; i < view->slot_count; i++) {
+        uint64_t seen = qp_load_relaxed(&view->slots[i].owner);
+        /* Acquire, pairs with the release below: the last thread's section is over. Killed after: recovery gives it back. */
+        if (seen != 0 || !qp_cas_acq_rel(&view->slots[i].owner, &seen, QP_SLOT_IN_USE | owner))
+            continue;
+        /* Before the first section: a poller that reads a lower mark has done so before any of our loads. */
+        qp_raise(&view->header->slots_high, i + 1);
+        return &view->slots[i];
+    }
+    return NULL;
+}
+
+void qp_slot_release(struct qp_slot *slot)
+{
+    qp_store_release(&slot->epoch, 0);
+    qp_store_release(&slot->owner, 0);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* recover.c: recovery of a dead process's claims and slots; the sweep over all state words. */
+#include "recover.h"
+
+#include "block.h"
+#include "entry.h"
+#include "grace.h"
+
+/* Sections of the sweep stay short, so that it does not hold up the grace period it waits for. */
+#define ITEMS_PER_SECTION 256
+
+/* ---- blocks ---------------------------------------------------------------------------------------------------------- */
+
+/* Whether the parent named in a block refers to it, whatever state either is in. The parent was written before the block was
+ * published, so for a block that was, the answer is right; one that was not has no parent that refers to it. */
+static bool is_referenced(const struct qp_view *view, unsigned class_number, uint32_t index, uint32_t *parent)
+{
+    uint32_t block = qp_block_make(class_number, index);
+    if (class_number == QP_CLASS_TABLE) {
+        *parent = 0;
+        return (uint32_t)qp_load_acquire(&view->header->strategy) == block;
+    }
+    const struct qp_block *b = qp_block_at(view, block);
+    *parent = qp_load_relaxed(&b->parent);
+    const struct qp_entry *entry = qp_entry_at(view, *parent);
+    if (!entry)
+        return false;
+    return b->kind == QP_BLOCK_KEY ? qp_load_relaxed(&entry->key_block) == block
+                                   : qp_ref_block(qp_load_acquire(&entry->shard)) == block;
+}
+
+/* A claim whose owner is gone: published before it died, or not. Not FREE at once in the second case, for it may have been published
+ * and replaced, and readers may still hold it. */
+static bool recover_block(const struct qp_view *view, unsigned class_number, uint32_t index, uint64_t seen)
+{
+    uint32_t parent;
+    uint64_t *state = qp_state_at(view, class_number, index);
+    if (is_referenced(view, class_number, index, &parent))
+        return qp_cas_acq_rel(state, &seen, qp_state_next(seen, QP_STATE_LIVE, parent));
+    return qp_cas_acq_rel(state, &seen, qp_state_next(seen, QP_STATE_RETIRED, qp_grace_stamp(view)));
+}
+
+/* A block that was replaced by someone who died before retiring it. LIVE comes after publication and nothing is published twice, so
+ * what is LIVE and not referred to never will be again. */
+static bool retire_orphan(const struct qp_view *view, unsigned class_number, uint32_t index, uint64_t seen)
+{
+    uint32_t parent;
+    return !is_referenced(view, class_number, index, &parent) &&
+           qp_cas_acq_rel(qp_state_at(view, class_number, index), &seen,
+                          qp_state_next(seen, QP_STATE_RETIRED, qp_grace_stamp(view)));
+}
+
+/* ---- one dead process ---------------------------------------------------------------------------------------------- */
+
+static void recover_slots(const struct qp_view *view, uint64_t owner, const struct qp_slot *keep)
+{
+    for (uint32_t i = 0; i < view->slot_count; i++) {
+        struct qp_slot *slot = &view->slots[i];
+        if (qp_load_acquire(&slot->owner) != (QP_SLOT_IN_USE | owner) || slot == keep)
+            continue;
+        if (qp_load_relaxed(&slot->epoch) != 0)
+            qp_add_relaxed(&view->header->stat_recovered_sections, 1);
+        qp_slot_release(slot); /* its thread is dead: nobody else writes it */
+    }
+}
+
+static void recover_claims(struct qp_worker *worker, unsigned class_number, uint64_t owner)
+{
+    const struct qp_view *view = worker->view;
+    uint64_t repaired = 0;
+    qp_grace_enter(view, worker->slot);
+    for (uint32_t i = class_number == QP_CLASS_ENTRY; i < view->class_of[class_number].count; i++) {
+        uint64_t seen = qp_load_relaxed(qp_state_at(view, class_number, i));
+        if (qp_state_of(seen) != QP_STATE_CLAIMED || qp_state_argument(seen) != owner)
+            continue;
+        repaired += class_number == QP_CLASS_ENTRY ? qp_entry_recover(worker, &view->entries[i], owner)
+                                                   : recover_block(view, class_number, i, seen);
+    }
+    qp_grace_exit(worker->slot);
+    if (repaired)
+        qp_add_relaxed(&view->header->stat_recovered_blocks, repaired);
+}
+
+void qp_recover_record(struct qp_worker *worker, uint32_t record)
+{
+    const struct qp_view *view = worker->view;
+    uint64_t *tenancy = &view->records[record].tenancy;
+    uint64_t seen = qp_load_acquire(tenancy);
+    if (!qp_tenancy_is_active(seen))
+        return;
+    uint64_t owner = qp_owner_make(record, qp_tenancy_generation(seen));
+    recover_slots(worker->view, owner, worker->slot);
+    /* Entries first: whether a block is referred to depends on what became of its entry. */
+    for (unsigned c = QP_CLASS_ENTRY; c < QP_CLASS_COUNT; c++)
+        recover_claims(worker, c, owner);
+    qp_add_relaxed(&view->header->stat_recovered_processes, 1);
+    if (owner == worker->owner)
+        return; /* the caller goes on as this record's tenant */
+    /* Last. Killed before: the record is still ACTIVE and unlocked, and the next one starts again. */
+    qp_store_release(tenancy, qp_tenancy_make(qp_tenancy_generation(seen), QP_TENANCY_FREE));
+}
+
+void qp_recover_dead_slots(const struct qp_view *view, const struct qp_liveness *liveness)
+{
+    for (uint32_t r = 0; r < view->record_count; r++) {
+        if (!qp_tenancy_is_active(qp_load_acquire(&view->records[r].tenancy)) ||
+            !liveness->seize(liveness->context, r))
+            continue;
+        uint64_t seen = qp_load_acquire(&view->records[r].tenancy);
+        if (qp_tenancy_is_active(seen))
+            recover_slots(view, qp_owner_make(r, qp_tenancy_generation(seen)), NULL);
+        liveness->release(liveness->context, r);
+    }
+}
+
+uint32_t qp_recover_dead(struct qp_worker *worker, const struct qp_liveness *liveness)
+{
+    const struct qp_view *view = worker->view;
+    uint32_t recovered = 0;
+    for (uint32_t r = 0; r < view->record_count; r++) {
+        if (r == qp_owner_record(worker->owner) || !qp_tenancy_is_active(qp_load_acquire(&view->records[r].tenancy)) ||
+            !liveness->seize(liveness->context, r))
+            continue;
+        if (qp_tenancy_is_active(qp_load_acquire(&view->records[r].tenancy))) {
+            qp_recover_record(worker, r);
+            recovered++;
+        }
+        liveness->release(liveness->context, r);
+    }
+    return recovered;
+}
+
+/* ---- the sweep ------------------------------------------------------------------------------------------------------ */
+
+static void sweep_entry(struct qp_worker *worker, uint32_t index, struct qp_sweep *sweep)
+{
+    struct qp_entry *entry = &worker->view->entries[index];
+    uint64_t seen = qp_load_acquire(&entry->state);
+    enum qp_state state = qp_state_of(seen);
+    if (state == QP_STATE_CLAIMED && !qp_owner_is_current(worker->view, qp_state_argument(seen)))
+        sweep->done += qp_entry_recover(worker, entry, qp_state_argument(seen));
+    else if (qp_entry_advance(worker, entry))
+        sweep->done++;
+    state = qp_state_of(qp_load_relaxed(&entry->state));
+    sweep->waiting += state == QP_STATE_CLOSING || state == QP_STATE_RETIRED;
+}
+
+static void sweep_block(struct qp_worker *worker, unsigned class_number, uint32_t index, struct qp_sweep *sweep)
+{
+    const struct qp_view *view = worker->view;
+    uint64_t seen = qp_load_acquire(qp_state_at(view, class_number, index));
+    switch (qp_state_of(seen)) {
+    case QP_STATE_CLAIMED:
+        if (!qp_owner_is_current(view, qp_state_argument(seen)))
+            sweep->done += recover_block(view, class_number, index, seen);
+        break;
+    case QP_STATE_LIVE:
+        if (retire_orphan(view, class_number, index, seen)) {
+            sweep->done++;
+            qp_add_relaxed(&view->header->stat_completed_steps, 1);
+        }
+        break;
+    case QP_STATE_RETIRED:
+        if (qp_block_reclaim(view, class_number, index))
+            sweep->done++;
+        else
+            sweep->waiting++;
+        break;
+    default:
+        break;
+    }
+}
+
+uint64_t qp_sweep_items(const struct qp_view *view)
+{
+    uint64_t items = 0;
+    for (int c = 0; c < QP_CLASS_COUNT; c++)
+        items += view->class_of[c].count;
+    return items;
+}
+
+static void sweep_item(struct qp_worker *worker, uint64_t item, struct qp_sweep *sweep)
+{
+    unsigned c = 0;
+    while (item >= worker->view->class_of[c].count)
+        item -= worker->view->class_of[c++].count;
+    if (c == QP_CLASS_ENTRY && item == 0)
+        return;
+    sweep->done += qp_block_repair_hint(worker->view, c, (uint32_t)item);
+    if (c == QP_CLASS_ENTRY)
+        sweep_entry(worker, (uint32_t)item, sweep);
+    else
+        sweep_block(worker, c, (uint32_t)item, sweep);
+}
+
+void qp_sweep_range(struct qp_worker *worker, uint64_t first, uint64_t count, struct qp_sweep *sweep)
+{
+    uint64_t end = first + count;
+    uint64_t items = qp_sweep_items(worker->view);
+    if (end > items)
+        end = items;
+    while (first < end) {
+        uint64_t stop = end - first > ITEMS_PER_SECTION ? first + ITEMS_PER_SECTION : end;
+        qp_grace_enter(worker->view, worker->slot);
+        for (; first < stop; first++)
+            sweep_item(worker, first, sweep);
+        qp_grace_exit(worker->slot);
+    }
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* shard.h: what an entry's cells mean: own epoch, base, tombstone; and the copy-on-write changes of it.
+ *
+ *     own count = cell - base                   sum(ended by resets and deletes) + own count = sum(all adds)
+ *
+ * A reset, a delete or a set is one new block and one CAS of the entry's reference. Adders never wait for it and nothing
+ * they add is lost by it: an add is before the cut (the base includes it) or after. A process killed on the way has published
+ * the whole change or none of it. */
+#ifndef QP_SHM_SHARD_H
+#define QP_SHM_SHARD_H
+
+#include "view.h"
+
+/* An entry read at one instant (of its reference; cells go on growing). */
+struct qp_reading {
+    int64_t own;      /* in the current epoch; a register's value */
+    int64_t previous; /* limits: in the window before */
+    uint64_t epoch;
+    bool deleted; /* nothing there for the public */
+};
+
+/* Reads an entry inside a section (or optimistically, by a reader without a slot, who validates afterwards). now_ms: unix time, for
+ * limits. 0 or -QP_EDAMAGED. */
+int qp_shard_read(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct qp_reading *out);
+
+/* Whether a shard block says "deleted" and nothing was added since. */
+bool qp_shard_is_idle_tombstone(const struct qp_view *view, const struct qp_entry *entry, uint64_t ref);
+
+/* The changes. Inside a section, on an entry that was LIVE in it (qp_entry_revive). *ended: what this cut. 0; -ENOENT: nothing
+ * there; -EOVERFLOW; -QP_EFULL: no block free; -QP_EDAMAGED; -EAGAIN: the entry has left, look it up again. */
+int qp_shard_reset(struct qp_worker *worker, struct qp_entry *entry, int64_t *ended);
+int qp_shard_delete(struct qp_worker *worker, struct qp_entry *entry, int64_t *ended);
+int qp_shard_set(struct qp_worker *worker, struct qp_entry *entry, int64_t value);
+
+/* Fills a fresh block for a register that is about to be inserted. */
+void qp_shard_fill_register(const struct qp_worker *worker, struct qp_shard *shard, int64_t value);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* table.c: the list's changes: insert, mark, unlink; and the walk over all of it. The look-up is inline in table.h. */
+#include "table.h"
+
+/* Where a key stands or would stand. */
+struct place {
+    uint64_t *previous;      /* the link that leads there */
+    uint64_t link;           /* its value: unmarked */
+    struct qp_entry *found;
+};
+
+static uint64_t *bucket_head(const struct qp_view *view, uint64_t hash)
+{
+    return &view->buckets[hash & view->bucket_mask];
+}
+
+static bool leads_out(uint64_t link)
+{
+    return qp_link_index(link) == 0 || (qp_link_index(link) & QP_LINK_BUCKET);
+}
+
+/* Michael's find: walks to the first entry of a later order, unlinking every marked entry on the way. With a key it stops at
+ * that key. 0, or -QP_EDAMAGED. A failed unlink starts again: somebody else changed the list, so somebody made progress. */
+static int find_place(const struct qp_view *view, uint64_t hash, const struct qp_key *key, struct place *place)
+{
+    uint64_t order = qp_order_of(hash);
+    uint32_t steps = 0;
+again:
+    place->found = NULL;
+    place->previous = bucket_head(view, hash);
+    place->link = qp_load_acquire(place->previous);
+    if (qp_link_marked(place->link))
+        return -QP_EDAMAGED; /* heads of buckets never leave */
+    while (!leads_out(place->link)) {
+        struct qp_entry *entry = qp_entry_at(view, qp_link_index(place->link));
+        if (!entry || ++steps > QP_CHAIN_STEPS_MAX)
+            return -QP_EDAMAGED;
+        uint64_t next = qp_load_acquire(&entry->link);
+        if (qp_link_marked(next)) {
+            /* seq: the stamp is read after this (qp_grace_stamp). Acq_rel within: what the next entry holds was
+             * published to us and is published on. */
+            if (!qp_cas_seq(place->previous, &place->link, next & ~QP_LINK_MARK))
+                goto again;
+            place->link = next & ~QP_LINK_MARK;
+            continue;
+        }
+        if (qp_order_of(entry->hash) > order)
+            return 0;
+        if (key && entry->hash == key->hash && qp_key_is_of(view, key, entry)) {
+            place->found = entry;
+            return 0;
+        }
+        place->previous = &entry->link;
+        place->link = next;
+    }
+    return 0;
+}
+
+int qp_table_insert(struct qp_worker *worker, const struct qp_key *key, uint32_t index, struct qp_entry **found)
+{
+    const struct qp_view *view = worker->view;
+    struct qp_entry *entry = &view->entries[index];
+    uint64_t mine = qp_link_make(key->hash, qp_state_turn(qp_load_relaxed(&entry->state)), index);
+    for (uint32_t turns = 0; turns < QP_CHAIN_STEPS_MAX; turns++) {
+        struct place place;
+        int error = find_place(view, key->hash, key, &place);
+        if (error)
+            return error;
+        if (place.found) {
+            *found = place.found;
+            return 0;
+        }
+        qp_store_relaxed(&entry->link, place.link);
+        /* Release: key, hash, cells and link are seen by whoever finds the entry; pairs with the acquires in
+         * qp_table_find and find_place. Killed before: the entry is CLAIMED by us and unlinked. Killed after: it is in the
+         * table, and the first to meet it makes it LIVE. A failure means that somebody else inserted or removed here. */
+        if (qp_cas_acq_rel(place.previous, &place.link, mine))
+            return 1;
+    }
+    return -QP_EDAMAGED;
+}
+
+bool qp_table_purge(const struct qp_view *view, struct qp_entry *entry)
+{
+    uint64_t link = qp_load_acquire(&entry->link);
+    /* Each failure is an insert behind this entry or its successor's removal: progress of others. */
+    while (!qp_link_marked(link) && !qp_cas_acq_rel(&entry->link, &link, link | QP_LINK_MARK)) {
+    }
+    struct place place;
+    return find_place(view, entry->hash, NULL, &place) == 0;
+}
+
+bool qp_table_is_linked(const struct qp_view *view, const struct qp_entry *entry)
+{
+    uint32_t index = qp_entry_index(view, entry);
+    uint64_t link = qp_load_acquire(bucket_head(view, entry->hash));
+    for (uint32_t steps = 0; !leads_out(link) && steps < QP_CHAIN_STEPS_MAX; steps++) {
+        if (qp_link_index(link) == index)
+            return true;
+        struct qp_entry *at = qp_entry_at(view, qp_link_index(link));
+        if (!at)
+            return false;
+        link = qp_load_acquire(&at->link);
+    }
+    return false;
+}
+
+/* ---- walking ---------------------------------------------------------------------------------------------------- */
+
+struct qp_entry *qp_table_walk(const struct qp_view *view, struct qp_walk *walk)
+{
+    uint64_t steps_max = ((uint64_t)view->entry_count + view->bucket_mask) * 2 + QP_CHAIN_STEPS_MAX;
+    bool skip = walk->resume && walk->started;
+    if (!walk->started || walk->resume) {
+        /* The bucket of an order is the order's own first bits, reversed back. */
+        uint64_t bucket = walk->started ? qp_order_of(walk->order) & view->bucket_mask : 0;
+        walk->link = qp_load_acquire(&view->buckets[bucket]);
+        walk->started = true;
+        walk->resume = false;
+    }
+    bool ended = false;
+    while (!(ended = qp_link_index(walk->link) == 0)) {
+        uint32_t index = qp_link_index(walk->link);
+        if (++walk->visited > steps_max)
+            break;
+        if (index & QP_LINK_BUCKET) {
+            index &= ~QP_LINK_BUCKET;
+            if (index > view->bucket_mask)
+                break;
+            walk->link = qp_load_acquire(&view->buckets[index]);
+            continue;
+        }
+        struct qp_entry *entry = qp_entry_at(view, index);
+        if (!entry)
+            break;
+        walk->link = qp_load_acquire(&entry->link);
+        uint64_t order = qp_order_of(entry->hash);
+        if (qp_link_marked(walk->link) || (skip && order <= walk->order))
+            continue;
+        if (order < walk->order)
+            break; /* the list leads back: damage, and perhaps a loop */
+        walk->order = order;
+        return entry;
+    }
+    walk->damaged = !ended;
+    return NULL;
+}
+
+void qp_table_init(const struct qp_view *view)
+{
+    /* Heads in list order are the bucket numbers in the order of their reversed bits: 0, n/2, n/4, 3n/4, ... */
+    uint64_t count = (uint64_t)view->bucket_mask + 1;
+    int bits = __builtin_ctzll(count);
+    uint64_t last = 0;
+    for (uint64_t i = 1; i < count; i++) {
+        uint64_t bucket = qp_order_of(i) >> (64 - bits);
+        qp_store_relaxed(&view->buckets[last], qp_link_make(0, 0, QP_LINK_BUCKET | (uint32_t)bucket));
+        last = bucket;
+    }
+    qp_store_relaxed(&view->buckets[last], 0);
+}

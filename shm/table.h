@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* table.h: the hash table: one lock-free list through all entries (Harris 2001, Michael 2002) with a bucket array of short cuts.
+ *
+ * The list is in the order of the bit-reversed hash, and the bucket heads stand in it as nodes of their own (Shalev and Shavit,
+ * "Split-ordered lists", 2006). So twice as many buckets can be put in later without moving an entry, and a walk over
+ * everything is a walk along one list, whose cursor is a place in that order.
+ *
+ * An insert is one CAS on the predecessor's link: a kill leaves an entry visible or unclaimed, and of two inserters of one key one
+ * fails and finds the other's entry. A removal marks the leaving entry's own link, after which nothing can be put behind
+ * it, and then unlinks it by a CAS on the predecessor. Everything runs inside a section: no index is reused under a walker. */
+#ifndef QP_SHM_TABLE_H
+#define QP_SHM_TABLE_H
+
+#include "error.h"
+#include "siphash.h"
+#include "view.h"
+
+/* No honest chain comes near this length (the hash is seeded, the load at most 1/2); a longer one is a loop made by damage. */
+#define QP_CHAIN_STEPS_MAX (1u << 16)
+
+struct qp_key {
+    const void *bytes;
+    uint32_t byte_count;
+    uint64_t hash;
+};
+
+static inline struct qp_key qp_key_make(const struct qp_view *view, const void *bytes, size_t byte_count)
+{
+    return (struct qp_key){bytes, (uint32_t)byte_count, qp_hash_key(view->seed, bytes, byte_count)};
+}
+
+/* The place of a hash in the list: its bits reversed. Heads of buckets have the order of their own number. */
+static inline uint64_t qp_order_of(uint64_t hash)
+{
+    hash = (hash >> 1 & UINT64_C(0x5555555555555555)) | (hash & UINT64_C(0x5555555555555555)) << 1;
+    hash = (hash >> 2 & UINT64_C(0x3333333333333333)) | (hash & UINT64_C(0x3333333333333333)) << 2;
+    hash = (hash >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f)) | (hash & UINT64_C(0x0f0f0f0f0f0f0f0f)) << 4;
+    return __builtin_bswap64(hash);
+}
+
+/* The key's bytes as the entry holds them, NULL if its header is nonsense. */
+static inline const uint8_t *qp_entry_key(const struct qp_view *view, const struct qp_entry *entry)
+{
+    if (qp_likely(entry->key_bytes <= QP_KEY_BYTES_INLINE))
+        return entry->key;
+    uint32_t block = entry->key_block;
+    struct qp_block *b = qp_block_class(block) >= QP_CLASS_BLOCK_128 ? qp_block_at(view, block) : NULL;
+    if (!b || entry->key_bytes > qp_block_room(view, block))
+        return NULL;
+    return (const uint8_t *)(b + 1);
+}
+
+static inline bool qp_key_is_of(const struct qp_view *view, const struct qp_key *key, const struct qp_entry *entry)
+{
+    if (entry->key_bytes != key->byte_count)
+        return false;
+    const uint8_t *bytes = qp_entry_key(view, entry);
+    return bytes && memcmp(bytes, key->bytes, key->byte_count) == 0;
+}
+
+/* Finds a key without helping anyone: the hot path. NULL: not there, or *error is set (-QP_EDAMAGED). What it returns may be in
+ * any state by now; qp_entry_revive decides. */
+static inline struct qp_entry *qp_table_find(const struct qp_view *view, const struct qp_key *key, int *error)
+{
+    /* Acquire, pairs with the publishing CAS in qp_table_insert: key, hash and cells are seen before the entry is. */
+    uint64_t link = qp_load_acquire(&view->buckets[key->hash & view->bucket_mask]);
+    for (uint32_t steps = 0; qp_link_index(link) - 1 < QP_LINK_BUCKET - 1; steps++) {
+        struct qp_entry *entry = qp_entry_at(view, qp_link_index(link));
+        if (qp_unlikely(!entry || steps >= QP_CHAIN_STEPS_MAX)) {
+            *error = -QP_EDAMAGED;
+            return NULL;
+        }
+        if (qp_link_tag_fits(link, key->hash))
+            __builtin_prefetch((const char *)entry + QP_CACHE_LINE_BYTES);
+        link = qp_load_acquire(&entry->link);
+        if (entry->hash == key->hash && qp_key_is_of(view, key, entry) && qp_likely(!qp_link_marked(link)))
+            return entry;
+    }
+    return NULL;
+}
+
+/* Publishes entry `index` (claimed and filled by the caller, its hash set) under its key. 1: done. 0: the key is there
+ * already, as *found, in whatever state. < 0: -QP_EDAMAGED. */
+int qp_table_insert(struct qp_worker *worker, const struct qp_key *key, uint32_t index, struct qp_entry **found);
+
+/* Marks a DEAD entry's link, and unlinks it; when it returns true the entry cannot be reached from any head. */
+bool qp_table_purge(const struct qp_view *view, struct qp_entry *entry);
+
+/* Whether an entry stands in the list. For entries that nobody else may insert or remove meanwhile. */
+bool qp_table_is_linked(const struct qp_view *view, const struct qp_entry *entry);
+
+/* A walk in list order. Start with {0}; each call yields the next unmarked entry at or after the cursor, NULL at the end or on
+ * damage. Within one section the walk goes on from entry to entry; after a section ended, set resume. */
+struct qp_walk {
+    uint64_t order;    /* of the last entry yielded */
+    uint64_t link;     /* what follows it; valid in this section only */
+    uint64_t visited;  /* steps so far, a bound against loops */
+    bool started;
+    bool resume; /* look up `order` again, and go on behind it */
+    bool damaged;
+};
+struct qp_entry *qp_table_walk(const struct qp_view *view, struct qp_walk *walk);
+
+/* Links the heads of all buckets of a fresh segment into one list. */
+void qp_table_init(const struct qp_view *view);
+
+#endif

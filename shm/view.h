@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* view.h: one mapping of a segment as this process sees it, and the only place that turns indices into addresses.
+ *
+ * Sizes and places are copied out of the header once, after they were verified; what others write later cannot move a
+ * region. Indices read from the segment are checked here before each use: a segment may have been scribbled on, and
+ * that must not crash its reader. */
+#ifndef QP_SHM_VIEW_H
+#define QP_SHM_VIEW_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "atomic.h"
+#include "layout.h"
+#include "word.h"
+
+/* How a view decides that a process is dead. seize returns true if nobody lives in the record, and keeps newcomers and other
+ * recoverers out of it until release. Injected, so that a test can recover a copy of a segment. */
+struct qp_liveness {
+    bool (*seize)(void *context, uint32_t record);
+    void (*release)(void *context, uint32_t record);
+    void *context;
+};
+
+struct qp_class {
+    uint32_t count;
+    uint32_t bytes;
+    uint64_t *states; /* NULL for entries, whose state is in the entry */
+    uint64_t *hints;  /* bit set: in use, as far as anyone remembers */
+    uint64_t *hint_summary; /* bit set: that word of hints is full */
+    unsigned char *data;
+};
+
+struct qp_view {
+    unsigned char *base;
+    struct qp_header *header;
+    uint64_t *buckets;
+    struct qp_entry *entries;
+    struct qp_record *records;
+    struct qp_slot *slots;
+    uint32_t bucket_mask;
+    uint32_t entry_count; /* entry 0 included, which is never used */
+    uint32_t record_count;
+    uint32_t slot_count;
+    bool fence;
+    bool writable;
+    uint64_t seed[2];
+    uint64_t replica;
+    struct qp_class class_of[QP_CLASS_COUNT];
+    uint64_t bytes;
+};
+
+/* One thread at work on a view. */
+struct qp_worker {
+    struct qp_view *view;
+    struct qp_slot *slot;
+    uint64_t owner;     /* who claims: the process record and its generation */
+    uint64_t place;     /* where this thread looks for free things first, so that threads stay apart */
+    uint64_t now_ms;    /* unix time for versions; set by the caller of what mints one */
+};
+
+/* Prepares a view of a mapping. id: the verified copy of its identity, not the bytes that others can change. */
+static inline void qp_view_init(struct qp_view *view, void *base, const struct qp_identity *id)
+{
+    unsigned char *bytes = base;
+    memset(view, 0, sizeof *view);
+    view->base = bytes;
+    view->header = base;
+    view->bytes = id->segment_bytes;
+    view->buckets = (uint64_t *)(void *)(bytes + id->region[QP_REGION_BUCKETS].offset_bytes);
+    view->entries = (struct qp_entry *)(void *)(bytes + id->region[QP_REGION_ENTRIES].offset_bytes);
+    view->records = (struct qp_record *)(void *)(bytes + id->region[QP_REGION_RECORDS].offset_bytes);
+    view->slots = (struct qp_slot *)(void *)(bytes + id->region[QP_REGION_SLOTS].offset_bytes);
+    view->bucket_mask = id->bucket_count - 1;
+    view->entry_count = id->class_count[QP_CLASS_ENTRY];
+    view->record_count = id->records;
+    view->slot_count = id->threads;
+    view->fence = id->fence != 0;
+    view->writable = true;
+    view->seed[0] = id->hash_seed[0];
+    view->seed[1] = id->hash_seed[1];
+    view->replica = id->replica;
+    unsigned char *states = bytes + id->region[QP_REGION_STATES].offset_bytes;
+    unsigned char *hints = bytes + id->region[QP_REGION_HINTS].offset_bytes;
+    unsigned char *blocks = bytes + id->region[QP_REGION_BLOCKS].offset_bytes;
+    for (int c = 0; c < QP_CLASS_COUNT; c++) {
+        struct qp_class *k = &view->class_of[c];
+        k->count = id->class_count[c];
+        k->bytes = id->class_bytes[c];
+        uint64_t words = ((uint64_t)k->count + 63) / 64;
+        k->hints = (uint64_t *)(void *)hints;
+        k->hint_summary = k->hints + words;
+        hints += ((words + (words + 63) / 64) * 8 + 63) / 64 * 64;
+        if (c == QP_CLASS_ENTRY) {
+            k->data = (unsigned char *)view->entries;
+            continue;
+        }
+        k->states = (uint64_t *)(void *)states;
+        states += ((uint64_t)k->count * 8 + 63) / 64 * 64;
+        if (c == QP_CLASS_TABLE) {
+            k->data = bytes + id->region[QP_REGION_TABLES].offset_bytes;
+            continue;
+        }
+        k->data = blocks;
+        blocks += (uint64_t)k->count * k->bytes;
+    }
+}
+
+/* The entry at an index read from the segment, or NULL. */
+static inline struct qp_entry *qp_entry_at(const struct qp_view *view, uint32_t index)
+{
+    return qp_likely(index - 1 < view->entry_count - 1) ? &view->entries[index] : NULL;
+}
+
+static inline uint32_t qp_entry_index(const struct qp_view *view, const struct qp_entry *entry)
+{
+    return (uint32_t)(entry - view->entries);
+}
+
+/* The state word of thing `index` of a class; the caller keeps index below the class's count. */
+static inline uint64_t *qp_state_at(const struct qp_view *view, unsigned class_number, uint32_t index)
+{
+    return class_number == QP_CLASS_ENTRY ? &view->entries[index].state : &view->class_of[class_number].states[index];
+}
+
+static inline bool qp_block_valid(const struct qp_view *view, uint32_t block)
+{
+    uint32_t c = qp_block_class(block);
+    return c >= QP_CLASS_TABLE && c < QP_CLASS_COUNT && qp_block_index(block) < view->class_of[c].count;
+}
+
+/* The block of a reference read from the segment, or NULL. */
+static inline struct qp_block *qp_block_at(const struct qp_view *view, uint32_t block)
+{
+    if (qp_unlikely(!qp_block_valid(view, block)))
+        return NULL;
+    const struct qp_class *k = &view->class_of[qp_block_class(block)];
+    return (struct qp_block *)(void *)(k->data + (uint64_t)qp_block_index(block) * k->bytes);
+}
+
+static inline uint64_t *qp_block_state(const struct qp_view *view, uint32_t block)
+{
+    return &view->class_of[qp_block_class(block)].states[qp_block_index(block)];
+}
+
+/* How many bytes of payload a block of that class holds, whatever its own header claims. */
+static inline uint32_t qp_block_room(const struct qp_view *view, uint32_t block)
+{
+    return view->class_of[qp_block_class(block)].bytes - (uint32_t)sizeof(struct qp_block);
+}
+
+/* The shard block that a reference names, NULL if it names none that could hold one. */
+static inline struct qp_shard *qp_shard_at(const struct qp_view *view, uint64_t ref)
+{
+    uint32_t block = qp_ref_block(ref);
+    return qp_block_class(block) >= QP_CLASS_BLOCK_128 ? (struct qp_shard *)(void *)qp_block_at(view, block) : NULL;
+}
+
+#endif

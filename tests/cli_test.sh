@@ -1,0 +1,571 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# cli_test.sh BUILD_DIR: the command line tool from outside: every verb, every exit status, keys of any bytes, JSON,
+# strategy files and their mistakes. One line a test, and at the end how many passed and failed.
+set -uo pipefail
+export LC_ALL=C
+# shellcheck disable=SC2016,SC1003 # `, $ and \ are meant as they are
+
+build=$(realpath -e -- "${1:-build}")
+top=$(realpath "$(dirname "$0")/..")
+quipu=$build/bin/quipu
+segment=cli-test-$$
+scratch=$(mktemp -d -p /dev/shm quipu-cli-test.XXXXXX)
+export QUIPU_SEGMENT=$segment
+passed=0
+failed=0
+
+clean_up() {
+    rm -rf "$scratch" "/dev/shm/quipu.$segment" "/dev/shm/quipu.$segment".*
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+
+# ---- how a test is written -------------------------------------------------------------------------------------------
+
+verdict() { # NAME CONDITION...: the condition is a command
+    local name=$1
+    shift
+    if "$@"; then
+        echo "ok $name"
+        passed=$((passed + 1))
+    else
+        echo "not ok $name"
+        failed=$((failed + 1))
+        printf '#   status %s\n' "${status-}"
+        sed 's/^/#   stdout /' "$scratch/out" | head -n 20
+        sed 's/^/#   stderr /' "$scratch/err" | head -n 20
+    fi
+}
+
+run() {
+    status=0
+    "$@" >"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
+}
+
+same() { # STATUS TEXT: this status, exactly this on stdout, nothing on stderr
+    [ "$status" -eq "$1" ] && [ ! -s "$scratch/err" ] && printf '%s' "$2" | cmp -s - "$scratch/out"
+}
+
+refused() { # STATUS REGEX: this status (a regex too), nothing on stdout, one line on stderr that matches as a whole
+    [[ $status =~ ^$1$ ]] && [ ! -s "$scratch/out" ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] &&
+        grep -qxE "$2" "$scratch/err"
+}
+
+misused() { # what argp refuses: status 2, the reason and a hint
+    [ "$status" -eq 2 ] && [ ! -s "$scratch/out" ] && grep -qE "$1" "$scratch/err"
+}
+
+holds() { # STATUS EXPRESSION: stdout is one JSON value j, of which the Python expression is true
+    [ "$status" -eq "$1" ] && python3 -c 'import json, sys
+j = json.load(sys.stdin)
+sys.exit(0 if eval(sys.argv[1]) else 1)' "$2" <"$scratch/out"
+}
+
+prints() { # NAME TEXT COMMAND...
+    local name=$1 text=$2
+    shift 2
+    run "$@"
+    verdict "$name" same 0 "$text"
+}
+
+quiet() { # NAME COMMAND...
+    local name=$1
+    shift
+    prints "$name" '' "$@"
+}
+
+refuses() { # NAME STATUS REGEX COMMAND...: the regex is that of the sentence, without "quipu: SEGMENT: "
+    local name=$1 expected=$2 regex=$3
+    shift 3
+    run "$@"
+    verdict "$name" refused "$expected" "quipu: $regex"
+}
+
+misuses() { # NAME REGEX COMMAND...
+    local name=$1 regex=$2
+    shift 2
+    run "$@"
+    verdict "$name" misused "$regex"
+}
+
+answers() { # NAME STATUS EXPRESSION COMMAND...
+    local name=$1 expected=$2 expression=$3
+    shift 3
+    run "$@"
+    verdict "$name" holds "$expected" "$expression"
+}
+
+figure() { # NAME: one of the segment's figures
+    "$quipu" stat --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
+}
+
+# ---- create, destroy, and which segment is meant ---------------------------------------------------------------------
+
+test_segments() {
+    local is="$segment: "
+    refuses 'get without a segment' 3 "${is}there is no such segment.*" "$quipu" get a
+    refuses 'destroy without a segment' 3 "${is}there is no such segment.*" "$quipu" destroy
+    refuses 'check without a segment' 3 "${is}there is no such segment.*" "$quipu" check
+    refuses 'reap without a segment' 3 "${is}there is no such segment.*" "$quipu" reap
+    quiet 'create' "$quipu" create
+    verdict 'create: the file is there, mode 0660' test "$(stat -c %a "/dev/shm/quipu.$segment")" = 660
+    refuses 'create: one that exists' 3 "${is}there is a segment of this name already" "$quipu" create
+    quiet 'create --if-missing: one that exists' "$quipu" create --if-missing
+    answers 'create --if-missing --json: one that exists' 0 "j == {'created': False, 'segment': '$segment'}" \
+        "$quipu" create --if-missing --json
+    quiet 'add here' "$quipu" add here 7
+
+    quiet '-s before the verb' "$quipu" -s "$segment.2" create --counters 1000 --threads 8 --mode 0600 --fence
+    verdict 'create --mode' test "$(stat -c %a "/dev/shm/quipu.$segment.2")" = 600
+    answers 'create --counters --threads --fence' 0 \
+        'j["counters"] >= 1000 and j["counters"] < 65536 and j["threads"] == 8 and j["fence"] == 1' \
+        "$quipu" stat --json --segment="$segment.2"
+    refuses '-s is not $QUIPU_SEGMENT' 1 "$segment.2: there is no such key" "$quipu" get here -s "$segment.2"
+    prints '$QUIPU_SEGMENT' $'total=7 local=7 remote=0 previous=0 epoch=0\n' "$quipu" get here
+    refuses 'neither: default' '[13]' 'default: there is no such (key|segment).*' \
+        env -u QUIPU_SEGMENT "$quipu" get "cli-test-no-such-key-$$"
+    refuses '$QUIPU_SEGMENT empty: default' '[13]' 'default: there is no such (key|segment).*' \
+        env QUIPU_SEGMENT= "$quipu" get "cli-test-no-such-key-$$"
+    answers 'destroy --json' 0 "j == {'destroyed': True, 'segment': '$segment.2'}" \
+        "$quipu" -s "$segment.2" destroy --json
+    verdict 'destroy: the file is gone' test ! -e "/dev/shm/quipu.$segment.2"
+
+    quiet 'create by path' "$quipu" -s "$scratch/by-path" create --counters 100
+    quiet 'add by path' "$quipu" -s "$scratch/by-path" add a
+    quiet 'destroy by path' "$quipu" -s "$scratch/by-path" destroy
+    verdict 'destroy by path: the file is gone' test ! -e "$scratch/by-path"
+    head -c 100000 /dev/zero >"$scratch/junk"
+    refuses 'not a segment' 3 "$scratch/junk: .+" "$quipu" -s "$scratch/junk" get a
+    refuses 'create --if-missing: not a segment' 3 "$scratch/junk: .+" "$quipu" -s "$scratch/junk" create --if-missing
+    refuses 'destroy: not a segment' 3 "$scratch/junk: .+" "$quipu" -s "$scratch/junk" destroy
+    verdict 'destroy: what is not a segment stays' test -e "$scratch/junk"
+    refuses 'a name that is none' 2 '\.x: a segment.s name is .*' "$quipu" -s .x create
+
+    misuses 'create --counters 0' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters 0
+    misuses 'create --counters 67108865' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters 67108865
+    misuses 'create --counters 1k' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters 1k
+    misuses 'create --threads 4096' 'from 1 to 4095' "$quipu" -s "$segment.2" create --threads 4096
+    misuses 'create --mode 0666' 'never writable by others' "$quipu" -s "$segment.2" create --mode 0666
+    misuses 'create --mode 0' 'octal' "$quipu" -s "$segment.2" create --mode 0
+    misuses 'create --mode 0680' 'octal' "$quipu" -s "$segment.2" create --mode 0680
+    verdict 'create: nothing was made by any of these' test ! -e "/dev/shm/quipu.$segment.2"
+}
+
+# ---- words that make no sense ----------------------------------------------------------------------------------------
+
+test_usage() {
+    misuses 'no verb' 'Usage: quipu' "$quipu"
+    refuses 'an unknown verb' 2 '`frob` is not a verb.*' "$quipu" frob
+    refuses 'an unknown strategy verb' 2 '`frob` is not a verb.*' "$quipu" strategy frob
+    misuses 'an unknown option' 'unrecognized option' "$quipu" --frob get a
+    misuses 'an unknown option of a verb' 'quipu get: unrecognized option' "$quipu" get a --counters=3
+    misuses 'too few words' 'too few arguments' "$quipu" get
+    misuses 'too many words' 'too many arguments' "$quipu" get a b
+    for verb in take top replay dump load peers enter; do
+        refuses "absent: $verb" 2 "\`$verb\` is not a verb.*" "$quipu" "$verb"
+    done
+    misuses 'absent: create --clock' 'unrecognized option' "$quipu" create --clock=caller
+    misuses 'absent: create --counters-max' 'unrecognized option' "$quipu" create --counters-max=9
+    run "$quipu" --help
+    verdict '--help' test "$status" -eq 0 -a ! -s "$scratch/err"
+    sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' "$scratch/out" >"$scratch/verbs"
+    verdict '--help names the twelve verbs' test "$(wc -l <"$scratch/verbs")" -eq 12
+    while read -r verb; do
+        run "$quipu" "$verb" --help
+        verdict "$verb --help" grep -q "^Usage: quipu $verb" "$scratch/out"
+        verdict "$verb has its place in quipu.1" grep -qE "^\.(B|BR) .*\b$verb\b" "$top/runtime/cli/quipu.1"
+        verdict "$verb has its place in quipu.bash" grep -qE "verbs='.*\b$verb\b.*'" "$top/runtime/cli/quipu.bash"
+    done <"$scratch/verbs"
+    run "$quipu" --version
+    verdict '--version' grep -qxE 'quipu [0-9]+\.[0-9]+\.[0-9]+' "$scratch/out"
+    run sh -c "$quipu list >/dev/full"
+    verdict 'a full disk under the output' refused 3 'quipu: cannot write the output: .*'
+}
+
+completed() { # TEXT CHOICE...: what the shell offers behind "quipu TEXT"
+    bash -c '
+        . "$1/runtime/cli/quipu.bash"
+        read -ra COMP_WORDS <<<"quipu $2"
+        [[ $2 != *" " && -n $2 ]] || COMP_WORDS+=("")
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        _quipu
+        printf "%s\n" "${COMPREPLY[@]}"' bash "$top" "$1" >"$scratch/out" 2>"$scratch/err"
+}
+
+test_completion() {
+    status=0
+    completed 'cr'
+    verdict 'completion: a verb' same 0 $'create\n'
+    completed 'create --c'
+    verdict 'completion: an option of a verb' same 0 $'--counters\n'
+    completed 'strategy l'
+    verdict 'completion: a verb of strategy' same 0 $'load\nlist\n'
+    completed 'strategy put x ki'
+    verdict 'completion: a field' same 0 $'kind=\n'
+    completed 'strategy put x kind = l'
+    verdict 'completion: a value' same 0 $'limit\n'
+    completed "-s $segment"
+    verdict 'completion: a segment' same 0 "$segment"$'\n'
+}
+
+# ---- counting --------------------------------------------------------------------------------------------------------
+
+test_counting() {
+    local is="$segment: "
+    quiet 'add' "$quipu" add c
+    quiet 'add N' "$quipu" add c 41
+    quiet 'add 0' "$quipu" add c 0
+    prints 'get' $'total=42 local=42 remote=0 previous=0 epoch=0\n' "$quipu" get c
+    answers 'get --json' 0 \
+        'j == {"key": "c", "total": 42, "local": 42, "remote": 0, "previous": 0, "epoch": 0}' "$quipu" --json get c
+    answers 'add --json' 0 'j == {"key": "c", "added": 8}' "$quipu" add c 8 --json
+    refuses 'get: no such key' 1 "${is}there is no such key" "$quipu" get nobody
+    quiet 'add 0 makes no key' "$quipu" add nobody 0
+    refuses 'get: still no such key' 1 "${is}there is no such key" "$quipu" get nobody
+    refuses 'add -1' 2 'N is a whole number.*' "$quipu" add c -1
+    refuses 'add 1.5' 2 'N is a whole number.*' "$quipu" add c 1.5
+    refuses 'add 2^63' 2 'N is a whole number.*' "$quipu" add c 9223372036854775808
+    refuses 'add past 2^62' 3 "${is}.+" "$quipu" add c 9223372036854775807
+    prints 'reset' $'ended=50\n' "$quipu" reset c
+    prints 'get in the next epoch' $'total=0 local=0 remote=0 previous=0 epoch=1\n' "$quipu" get c
+    quiet 'add in the next epoch' "$quipu" add c 3
+    answers 'reset --json' 0 'j == {"key": "c", "ended": 3}' "$quipu" reset --json c
+    refuses 'reset: no such key' 1 "${is}there is no such key" "$quipu" reset nobody
+    quiet 'add before delete' "$quipu" add c 6
+    prints 'delete' $'ended=6\n' "$quipu" delete c
+    refuses 'get: deleted' 1 "${is}there is no such key" "$quipu" get c
+    refuses 'delete: deleted' 1 "${is}there is no such key" "$quipu" delete c
+    quiet 'add after delete' "$quipu" add c 2
+    run "$quipu" get c
+    verdict 'get: the next life' grep -q '^total=2 ' "$scratch/out"
+
+    quiet 'set' "$quipu" set r 5
+    quiet 'set to a negative number' "$quipu" set r -12
+    run "$quipu" get r
+    verdict 'get: a register' grep -q '^total=-12 ' "$scratch/out"
+    answers 'set --json' 0 'j == {"key": "r", "value": -9223372036854775808}' \
+        "$quipu" set --json r -9223372036854775808
+    refuses 'set: not a number' 2 'VALUE is a whole number.*' "$quipu" set r x
+    refuses 'add to a register' 2 "${is}.*register.*" "$quipu" add r
+    refuses 'reset a register' 2 "${is}.*register.*" "$quipu" reset r
+    refuses 'set a counter' 2 "${is}.+" "$quipu" set c 1
+    answers 'delete --json: a register' 0 'j == {"key": "r", "ended": -9223372036854775808}' "$quipu" delete --json r
+}
+
+# More keys than fit: refused in a sentence, and what is there goes on.
+test_full() {
+    local small=$segment.full i=0
+    quiet 'create --counters 1' "$quipu" -s "$small" create --counters 1
+    quiet 'the key that fits' "$quipu" -s "$small" add key-0
+    status=0
+    while [ "$status" -eq 0 ] && [ $((i += 1)) -lt 1000 ]; do
+        run "$quipu" -s "$small" add "key-$i"
+    done
+    verdict 'add: no room for a key' refused 3 "quipu: $small: .+"
+    quiet 'add in a full segment to a key that is there' "$quipu" -s "$small" add key-0
+    prints 'get in a full segment' $'total=2 local=2 remote=0 previous=0 epoch=0\n' "$quipu" -s "$small" get key-0
+    quiet 'destroy the full segment' "$quipu" -s "$small" destroy
+}
+
+# ---- keys of any bytes -----------------------------------------------------------------------------------------------
+
+listed_key() { # PREFIX: the one key under it, as the list prints it
+    "$quipu" list "$1" | sed -n '2s/^[^ ]* *[^ ]* *[^ ]* *[^ ]* *[^ ]* *[^ ]*  //p'
+}
+
+test_keys() {
+    local every='' i long
+    for ((i = 0; i < 256; i++)); do
+        every+=$(printf '\\x%02x' "$i")
+    done
+    quiet 'a key of all 256 bytes' "$quipu" add "all:$every" 11
+    answers 'such a key in JSON' 0 \
+        'len(j) == 1 and bytes.fromhex(j[0]["key_hex"]) == b"all:" + bytes(range(256)) and "key" not in j[0]' \
+        "$quipu" list --json all:
+    local printed
+    printed=$(listed_key all:)
+    verdict 'such a key as printed has no control byte' \
+        test -n "$printed" -a -z "$(printf '%s' "$printed" | tr -d '\040-\176')"
+    run "$quipu" get "$printed"
+    verdict 'such a key as printed can be pasted back' grep -q '^total=11 ' "$scratch/out"
+
+    quiet 'a UTF-8 key' "$quipu" add $'utf:caf\xc3\xa9 \xf0\x9f\xa7\xae' 4
+    verdict 'a UTF-8 key is printed as it is' test "$(listed_key utf:)" = $'utf:caf\xc3\xa9 \xf0\x9f\xa7\xae'
+    answers 'a UTF-8 key in JSON' 0 'j[0]["key"] == "utf:caf\u00e9 \U0001f9ee"' "$quipu" list utf: --json
+    quiet 'a key with C1 control characters' "$quipu" add $'c1:\xc2\x9b31m'
+    verdict 'C1 control characters are escaped' test "$(listed_key c1:)" = 'c1:\xc2\x9b31m'
+    quiet 'a surrogate, which is no UTF-8' "$quipu" add $'sur:\xed\xa0\x80'
+    verdict 'a surrogate is escaped' test "$(listed_key sur:)" = 'sur:\xed\xa0\x80'
+    answers 'a surrogate in JSON' 0 'j == [] or j[0]["key_hex"] == b"sur:\xed\xa0\x80".hex()' \
+        "$quipu" list --json sur:
+
+    quiet 'a backslash' "$quipu" add 'back\\x41' 5
+    refuses 'a backslash is not the byte' 1 "$segment: there is no such key" "$quipu" get 'back\x41'
+    verdict 'a backslash is printed twice' test "$(listed_key back)" = 'back\\x41'
+    quiet 'an escaped letter' "$quipu" add 'es\x63' 6
+    prints 'is that letter' $'total=6 local=6 remote=0 previous=0 epoch=0\n' "$quipu" get esc
+    quiet 'upper case digits' "$quipu" add 'up\xC3\xA9' 1
+    prints 'are the same byte' $'total=1 local=1 remote=0 previous=0 epoch=0\n' "$quipu" get 'up\xc3\xa9'
+    quiet 'a key that looks like a number' "$quipu" add -5 3
+    prints 'is a key' $'total=3 local=3 remote=0 previous=0 epoch=0\n' "$quipu" get -- -5
+    for i in 'a\' 'a\x' 'a\x4' 'a\xg0' 'a\n'; do
+        refuses "no escape: $i" 2 'a backslash in a key.*' "$quipu" get "$i"
+    done
+    refuses 'an empty key' 2 'a key has at least one byte' "$quipu" add ''
+    long=$(printf 'k%.0s' {1..1024})
+    quiet 'a key of 1,024 bytes' "$quipu" add "$long" 9
+    answers 'a key of 1,024 bytes in JSON' 0 "j['key'] == 'k' * 1024 and j['total'] == 9" "$quipu" get --json "$long"
+    refuses 'a key of 1,025 bytes' 2 'a key has at most 1,024 bytes' "$quipu" add "${long}k"
+}
+
+test_list() {
+    prints 'list: nothing' $'KIND      TOTAL  LOCAL  REMOTE  PREVIOUS  EPOCH  KEY\n' "$quipu" list no-such-prefix
+    answers 'list --json: nothing' 0 'j == []' "$quipu" list --json no-such-prefix
+    "$quipu" add list:a 1 && "$quipu" add list:bb 123456789 && "$quipu" set list:c -7
+    run "$quipu" list list:
+    verdict 'list: three keys under a header' test "$(wc -l <"$scratch/out")" -eq 4
+    verdict 'list: a column begins where its header does' \
+        awk 'NR == 1 { at = index($0, "KEY") } NR > 1 && index($0, "list:") != at { bad = 1 } END { exit bad }' \
+        "$scratch/out"
+    verdict 'list: the kinds and totals' test \
+        "$(awk 'NR > 1 { print $1, $2, $7 }' "$scratch/out" | sort)" = \
+        $'counter 1 list:a\ncounter 123456789 list:bb\nregister -7 list:c'
+    answers 'list --json' 0 \
+        'sorted((k["key"], k["kind"], k["total"]) for k in j) == [("list:a", "counter", 1), ("list:bb", "counter", 123456789), ("list:c", "register", -7)]' \
+        "$quipu" list list: --json
+    answers 'list: every key' 0 'len(j) > 10 and len(set(k.get("key", k.get("key_hex")) for k in j)) == len(j)' \
+        "$quipu" list --json
+    refuses 'list: no such escape' 2 'a backslash in a key.*' "$quipu" list '\q'
+}
+
+# ---- strategies ------------------------------------------------------------------------------------------------------
+
+test_strategies() {
+    local is="$segment: "
+    prints 'strategy list: nothing' $'KIND      MERGE                 WINDOW  PREFIX\n' "$quipu" strategy list
+    answers 'strategy list --json: nothing' 0 'j == []' "$quipu" strategy list --json
+    quiet 'strategy put: limit' "$quipu" strategy put web: kind=limit window=24h
+    quiet 'strategy put: register' "$quipu" strategy put 'reg\x01' kind=register merge=last_writer_wins
+    quiet 'strategy put: counter' "$quipu" strategy put '' kind=counter merge=epoch_max_wins
+    quiet 'strategy put: the shortest window' "$quipu" strategy put short: window=100ms kind=limit
+    answers 'strategy put --json' 0 \
+        'j == {"prefix_hex": "ff", "kind": "limit", "merge": "epoch_max_wins", "window_ms": 1000}' \
+        "$quipu" strategy put --json '\xff' kind=limit
+    prints 'strategy list' "\
+KIND      MERGE                 WINDOW  PREFIX
+counter   epoch_max_wins             -  \"\"
+register  last_writer_wins           -  reg\\x01
+limit     epoch_max_wins         100ms  short:
+limit     epoch_max_wins           24h  web:
+limit     epoch_max_wins            1s  \\xff
+" "$quipu" strategy list
+    answers 'strategy list --json' 0 \
+        '[r.get("prefix") for r in j] == ["", "reg\x01", "short:", "web:", None] and j[3]["window_ms"] == 86400000 and "window_ms" not in j[0]' \
+        "$quipu" strategy list --json
+    answers 'stat counts the rows' 0 'j["strategies"] == 5 and j["strategy_generation"] >= 5' "$quipu" stat --json
+
+    quiet 'add to a limit' "$quipu" add web:a 5
+    answers 'a limit counts, today or yesterday' 0 'j["total"] + j["previous"] == 5 and j["epoch"] > 0' \
+        "$quipu" get web:a --json
+    answers 'its kind' 0 '[k["kind"] for k in j] == ["limit"]' "$quipu" list web: --json
+    prints 'reset a limit' $'ended=5\n' "$quipu" reset web:a
+    refuses 'a prefix decides the kind: add to a register' 2 "${is}.*register.*" "$quipu" add 'reg\x01a'
+    quiet 'a prefix decides the kind: set a register' "$quipu" set 'reg\x01a' 1
+    refuses 'a prefix decides the kind: set a limit' 2 "${is}.+" "$quipu" set web:b 1
+
+    refuses 'a field that does not exist' 2 '`limit` is not a field; the fields are kind, merge and window' \
+        "$quipu" strategy put x kind=limit limit=5
+    refuses 'a word that is no field' 2 '`limit` is not FIELD=VALUE' "$quipu" strategy put x limit
+    refuses 'a kind that does not exist' 2 'kind is counter, limit or register' \
+        "$quipu" strategy put x kind=inflight
+    refuses 'a merge that does not exist' 2 'merge is .*' "$quipu" strategy put x merge=sum
+    refuses 'a merge that does not fit' 2 'a register is merged by last_writer_wins' \
+        "$quipu" strategy put x merge=epoch_max_wins kind=register
+    refuses 'another merge that does not fit' 2 'counters and limits are merged by epoch_max_wins' \
+        "$quipu" strategy put x merge=last_writer_wins
+    refuses 'a window for a counter' 2 'window is for kind=limit only' "$quipu" strategy put x window=1s
+    refuses 'a field given twice' 2 'kind is given twice' "$quipu" strategy put x kind=limit kind=limit
+    for window in 99ms 25h 24 1d s 1.5s -1s 0 '' 99999999999999999999h 18446744073709552s; do
+        refuses "no window: $window" 2 'window is 100ms to 24h.*' "$quipu" strategy put x kind=limit "window=$window"
+    done
+    quiet 'strategy drop' "$quipu" strategy drop web:
+    refuses 'strategy drop: no row' 1 "${is}no strategy is set for this prefix" "$quipu" strategy drop web:
+    answers 'strategy drop --json' 0 'j == {"dropped": True, "prefix": "short:"}' \
+        "$quipu" strategy drop --json short:
+    answers 'existing keys keep what they are' 0 '[k["kind"] for k in j] == ["limit"]' "$quipu" list web: --json
+}
+
+complaints() { # the lines that are complained about, in the order in which they are said
+    sed -n "s|^$scratch/strategies:\([0-9]*\): ..*|\1|p" "$scratch/err" | tr '\n' ' '
+}
+
+mistakes() { # NAME LINES: the file on stdin is refused for these lines, by --check and in earnest
+    local name=$1 lines=$2
+    cat >"$scratch/strategies"
+    run "$quipu" strategy load --check "$scratch/strategies"
+    verdict "$name" test "$status" -eq 2 -a "$(complaints)" = "$lines " -a \
+        "$(complaints | wc -w)" -eq "$(wc -l <"$scratch/err")"
+    run "$quipu" strategy load "$scratch/strategies"
+    verdict "$name: nothing is loaded" test "$status" -eq 2 -a "$(figure strategy_generation)" = "$generation"
+}
+
+test_strategy_files() {
+    local long generation
+    long=$(printf 'p%.0s' {1..1024})
+    printf '\xef\xbb\xbf; first\n[api:]\n  kind = limit   ; by the minute\n  window: 60s\r\n\n# the rest\n[]\n[c\\x5d\\\\ d] ; x\nkind=register\n[%s]\nkind=counter' \
+        "$long" >"$scratch/strategies"
+    quiet 'strategy load --check' "$quipu" -s no/such/segment strategy load --check "$scratch/strategies"
+    answers 'strategy load --check --json' 0 'j["rows"] == 4 and j["loaded"] == False' \
+        "$quipu" -s no/such/segment strategy load --json --check "$scratch/strategies"
+    quiet 'strategy load' "$quipu" strategy load "$scratch/strategies"
+    answers 'strategy load replaces the whole table' 0 \
+        "[(r['prefix'], r['kind'], r.get('window_ms')) for r in j] == [('', 'counter', None), ('api:', 'limit', 60000), ('c]\\\\ d', 'register', None), ('p' * 1024, 'counter', None)]" \
+        "$quipu" strategy list --json
+    answers 'strategy load --json' 0 "j == {'rows': 4, 'loaded': True, 'file': '$scratch/strategies'}" \
+        "$quipu" strategy load "$scratch/strategies" --json
+    refuses 'strategy load: no such file' 3 "$scratch/none: No such file or directory" \
+        "$quipu" strategy load "$scratch/none"
+    refuses 'strategy load: a folder' 3 "$scratch: .+" "$quipu" strategy load "$scratch"
+    refuses 'strategy load: no segment' 3 "$segment.none: there is no such segment.*" \
+        "$quipu" -s "$segment.none" strategy load "$scratch/strategies"
+
+    generation=$(figure strategy_generation)
+    mistakes 'a file with many mistakes' '2 4 5 6 9' <<<$'[a:]\nkind = inflight\n[b:]\nburst = 5\nnonsense\nkind =\n[c:]\nkind = register\nwindow = 1 s\nmerge = epoch_max_wins'
+    mistakes 'fields that do not fit each other' '1 5' <<<$'[a]\nwindow = 1s\n\n; next\n[b]\nkind=register\nmerge=epoch_max_wins'
+    mistakes 'a field under no prefix' '1' <<<'kind = limit'
+    mistakes 'a prefix without its bracket' '2' <<<$'\n[a:\nkind = limit'
+    mistakes 'something behind the bracket' '1' <<<'[a]b]'
+    mistakes 'a prefix with half an escape' '3' <<<$'[a]\nkind = limit\n[\\x4]'
+    mistakes 'a prefix that is too long' '1' <<<"[${long}p]"
+    mistakes 'a line that is too long' '2' <<<"[a]"$'\n'"kind = $long"
+    mistakes 'a prefix given twice' '4' <<<$'[a]\n[b]\nkind = limit\n[\\x61]'
+    mistakes 'a field given twice' '3' <<<$'[a]\nkind = limit\nkind = limit'
+    mistakes 'a field given twice, indented' '3' <<<$'[a]\n kind = limit\n kind = limit'
+    printf '[a]\nkind = lim\0it\n' >"$scratch/nul"
+    mistakes 'a NUL byte' '2' <"$scratch/nul"
+
+    printf '[a:]\nkind = limit\n' >"$scratch/strategies"
+    quiet 'create --strategies' "$quipu" -s "$segment.s" create --strategies "$scratch/strategies"
+    answers 'create --strategies: they are there' 0 '[r["prefix"] for r in j] == ["a:"]' \
+        "$quipu" -s "$segment.s" strategy list --json
+    quiet 'destroy it' "$quipu" -s "$segment.s" destroy
+    printf '[a:]\nkind = lim\n' >"$scratch/strategies"
+    run "$quipu" -s "$segment.s" create --strategies "$scratch/strategies"
+    verdict 'create --strategies: a mistake' refused 2 "$scratch/strategies:2: kind is counter, limit or register"
+    verdict 'create --strategies: with a mistake nothing is made' test ! -e "/dev/shm/quipu.$segment.s"
+    awk 'BEGIN { for (i = 0; i < 3000; i++) printf "[%0100d]\n", i }' >"$scratch/strategies"
+    refuses 'create --strategies: too many rows' 3 \
+        "$segment.s: the segment was made and is there, but without its strategies: .+" \
+        "$quipu" -s "$segment.s" create --strategies "$scratch/strategies"
+    answers 'create --strategies: the segment is there, as it was said' 0 'j == []' \
+        "$quipu" -s "$segment.s" strategy list --json
+    "$quipu" -s "$segment.s" destroy
+    generation=$(figure strategy_generation)
+    refuses 'strategy load: too many rows' 3 "$segment: .+" "$quipu" strategy load "$scratch/strategies"
+    verdict 'strategy load: too many rows change nothing' test "$(figure strategy_generation)" = "$generation"
+}
+
+# ---- care ------------------------------------------------------------------------------------------------------------
+
+test_care() {
+    run "$quipu" stat
+    verdict 'stat: a figure with its name and meaning' \
+        grep -qE '^counters +65[0-9]{3}  keys that fit$' "$scratch/out"
+    answers 'stat --json' 0 'j["counters_used"] > 5 and int(j["replica"], 16) > 0 and j["created_unix_ms"] > 1.6e12' \
+        "$quipu" --json stat
+    prints 'check' $'sound\n' "$quipu" check
+    answers 'check --json' 0 'j == {"sound": True}' "$quipu" check --json
+    run "$quipu" reap
+    verdict 'reap' grep -qxE 'processes=[0-9]+ sections=[0-9]+ blocks=[0-9]+ steps=[0-9]+ work=[0-9]+' "$scratch/out"
+    prints 'reap: nothing left' $'processes=0 sections=0 blocks=0 steps=0 work=0\n' "$quipu" reap
+    prints 'check --quiet-segment' $'sound\n' "$quipu" check --quiet-segment
+}
+
+# A list that nobody reads on fills the pipe and stays in its walk, until it is killed there: reap finds one process.
+test_reap() {
+    local i pid byte long
+    long=$(printf 'l%.0s' {1..1000})
+    for ((i = 0; i < 100; i++)); do
+        "$quipu" add "$long$i" || break
+    done
+    mkfifo "$scratch/fifo"
+    "$quipu" list >"$scratch/fifo" &
+    pid=$!
+    exec 3<"$scratch/fifo"
+    read -rn 1 byte <&3
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null
+    exec 3<&-
+    verdict 'the list had begun' test "$byte" = K
+    answers 'reap --json: a process that was killed' 0 'j["processes"] == 1 and j["work"] > 0' "$quipu" reap --json
+    answers 'reap: once' 0 'j["processes"] == 0' "$quipu" reap --json
+    prints 'check after it' $'sound\n' "$quipu" check --quiet-segment
+}
+
+# The tool and the library lie where anybody can run them; only their place to each other counts.
+test_read_permission() {
+    local as=() name=$scratch/readable
+    chmod 755 "$scratch"
+    mkdir "$scratch/copy" "$scratch/copy/bin" "$scratch/copy/lib"
+    cp "$quipu" "$scratch/copy/bin/"
+    cp -P "$build"/lib/libquipu.so* "$scratch/copy/lib/"
+    "$quipu" -s "$name" create --mode 0644
+    "$quipu" -s "$name" add a 3
+    "$quipu" -s "$name" strategy put a kind=counter
+    if [ "$(id -u)" -eq 0 ]; then
+        as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    else
+        chmod 0444 "$name"
+    fi
+    as+=("$scratch/copy/bin/quipu" -s "$name")
+    prints 'a reader: get' $'total=3 local=3 remote=0 previous=0 epoch=0\n' "${as[@]}" get a
+    answers 'a reader: list' 0 '[k["key"] for k in j] == ["a"]' "${as[@]}" list --json
+    answers 'a reader: strategy list' 0 '[r["prefix"] for r in j] == ["a"]' "${as[@]}" strategy list --json
+    answers 'a reader: stat' 0 'j["counters_used"] == 1' "${as[@]}" stat --json
+    prints 'a reader: check' $'sound\n' "${as[@]}" check
+    for words in 'add a' 'set a 1' 'reset a' 'delete a' 'strategy put a kind=counter' 'strategy drop a' 'reap'; do
+        # shellcheck disable=SC2086 # the words are several
+        refuses "a reader: $words" 3 "$name: .+" "${as[@]}" $words
+    done
+    prints 'what the reader could not change' $'total=3 local=3 remote=0 previous=0 epoch=0\n' \
+        "$quipu" -s "$name" get a
+}
+
+# check gives its verdict on a segment whose bytes are wrong, whether that shows when it is opened or in the walk.
+test_damage() {
+    local name=$scratch/damaged bytes
+    "$quipu" -s "$name" create --counters 1000
+    "$quipu" -s "$name" add a
+    bytes=$(stat -c %s "$name")
+    cp "$name" "$scratch/whole"
+    truncate -s $((bytes / 2)) "$name"
+    run "$quipu" -s "$name" check
+    verdict 'check: a segment cut short' test "$status" -eq 1
+    verdict 'check: names what is wrong' grep -qE '^not sound: .+' "$scratch/out"
+    cp "$scratch/whole" "$name"
+    tr '\000' '\377' </dev/zero | head -c $((bytes / 2)) |
+        dd of="$name" bs=1M iflag=fullblock oflag=seek_bytes seek=$((bytes / 2)) conv=notrunc status=none
+    answers 'check --json: a segment half of whose bytes are ones' 1 'j["sound"] == False and j["finding"] != ""' \
+        "$quipu" -s "$name" check --json
+    rm -f "$name" "$scratch/whole"
+}
+
+test_segments
+test_usage
+test_completion
+test_counting
+test_keys
+test_list
+test_care
+test_strategies
+test_strategy_files
+test_full
+test_reap
+test_read_permission
+test_damage
+quiet 'destroy' "$quipu" destroy
+refuses 'destroyed' 3 "$segment: there is no such segment.*" "$quipu" get here
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
