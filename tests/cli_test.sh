@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # cli_test.sh BUILD_DIR: the command line tool from outside: every verb, every exit status, keys of any bytes, JSON,
 # strategy files and their mistakes. One line a test, and at the end how many passed and failed.
+# shellcheck disable=SC2016,SC1003 # `, $ and \ are meant as they are
 set -uo pipefail
 export LC_ALL=C
-# shellcheck disable=SC2016,SC1003 # `, $ and \ are meant as they are
 
 build=$(realpath -e -- "${1:-build}")
 top=$(realpath "$(dirname "$0")/..")
@@ -12,89 +12,14 @@ quipu=$build/bin/quipu
 segment=cli-test-$$
 scratch=$(mktemp -d -p /dev/shm quipu-cli-test.XXXXXX)
 export QUIPU_SEGMENT=$segment
-passed=0
-failed=0
 
 clean_up() {
     rm -rf "$scratch" "/dev/shm/quipu.$segment" "/dev/shm/quipu.$segment".*
 }
+# shellcheck source=tests/shell_support.sh
+. "$top/tests/shell_support.sh"
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
-
-# ---- how a test is written -------------------------------------------------------------------------------------------
-
-verdict() { # NAME CONDITION...: the condition is a command
-    local name=$1
-    shift
-    if "$@"; then
-        echo "ok $name"
-        passed=$((passed + 1))
-    else
-        echo "not ok $name"
-        failed=$((failed + 1))
-        printf '#   status %s\n' "${status-}"
-        sed 's/^/#   stdout /' "$scratch/out" | head -n 20
-        sed 's/^/#   stderr /' "$scratch/err" | head -n 20
-    fi
-}
-
-run() {
-    status=0
-    "$@" >"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
-}
-
-same() { # STATUS TEXT: this status, exactly this on stdout, nothing on stderr
-    [ "$status" -eq "$1" ] && [ ! -s "$scratch/err" ] && printf '%s' "$2" | cmp -s - "$scratch/out"
-}
-
-refused() { # STATUS REGEX: this status (a regex too), nothing on stdout, one line on stderr that matches as a whole
-    [[ $status =~ ^$1$ ]] && [ ! -s "$scratch/out" ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] &&
-        grep -qxE "$2" "$scratch/err"
-}
-
-misused() { # what argp refuses: status 2, the reason and a hint
-    [ "$status" -eq 2 ] && [ ! -s "$scratch/out" ] && grep -qE "$1" "$scratch/err"
-}
-
-holds() { # STATUS EXPRESSION: stdout is one JSON value j, of which the Python expression is true
-    [ "$status" -eq "$1" ] && python3 -c 'import json, sys
-j = json.load(sys.stdin)
-sys.exit(0 if eval(sys.argv[1]) else 1)' "$2" <"$scratch/out"
-}
-
-prints() { # NAME TEXT COMMAND...
-    local name=$1 text=$2
-    shift 2
-    run "$@"
-    verdict "$name" same 0 "$text"
-}
-
-quiet() { # NAME COMMAND...
-    local name=$1
-    shift
-    prints "$name" '' "$@"
-}
-
-refuses() { # NAME STATUS REGEX COMMAND...: the regex is that of the sentence, without "quipu: SEGMENT: "
-    local name=$1 expected=$2 regex=$3
-    shift 3
-    run "$@"
-    verdict "$name" refused "$expected" "quipu: $regex"
-}
-
-misuses() { # NAME REGEX COMMAND...
-    local name=$1 regex=$2
-    shift 2
-    run "$@"
-    verdict "$name" misused "$regex"
-}
-
-answers() { # NAME STATUS EXPRESSION COMMAND...
-    local name=$1 expected=$2 expression=$3
-    shift 3
-    run "$@"
-    verdict "$name" holds "$expected" "$expression"
-}
 
 figure() { # NAME: one of the segment's figures
     "$quipu" stat --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
@@ -567,5 +492,4 @@ test_damage
 quiet 'destroy' "$quipu" destroy
 refuses 'destroyed' 3 "$segment: there is no such segment.*" "$quipu" get here
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+summary

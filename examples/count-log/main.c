@@ -7,7 +7,6 @@
  * Prints what happened, and as its last line in_flight_line=N, the line that the killed worker was counting,
  * or in_flight_line=none. Exit status: 0, 1 on an error, 4 when no worker could be killed halfway, because
  * all of them were done before. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* dispatch.c: argp, for the options every verb takes, the choice of a verb, and each verb's own words. */
-#define _GNU_SOURCE
 #include "dispatch.h"
 
 #include <stdio.h>

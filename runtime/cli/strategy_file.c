@@ -2,7 +2,6 @@
 /* strategy_file.c: strategy files. inih splits FIELD = VALUE lines and their comments. It would cut a
  * section's name at 49 bytes without a word, and a prefix may have 1,024: so the reader that feeds it takes
  * the [PREFIX] lines itself, and hands inih a short stand-in. */
-#define _GNU_SOURCE
 #include "strategy_file.h"
 
 #include <errno.h>
