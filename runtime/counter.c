@@ -20,6 +20,8 @@ int quipu_add_at(struct quipu *q, const void *key, size_t key_bytes, int64_t n, 
     if (qp_unlikely(!worker))
         return error;
     struct qp_key k = qp_key_make(&q->view, key, key_bytes);
+    if (qp_likely(n < QP_CELL_SMALL && qp_key_add_fast(q, worker, &k, n)))
+        return 0;
     return qp_key_add_whole(q, worker, &k, n, now_ms, &where);
 }
 

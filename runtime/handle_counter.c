@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../shm/cell.h"
 #include "../shm/error.h"
 #include "key.h"
 
@@ -61,7 +60,7 @@ static inline bool is_there(const struct qp_view *view, const struct counter *co
                             uint64_t where)
 {
     return qp_load_acquire(&entry->state) >> QP_ARGUMENT_BITS == where >> 32 && entry->hash == counter->hash &&
-           entry->traits == qp_traits_make(QP_KIND_COUNTER, 0, 0) && qp_key_is_fresh(view, entry);
+           qp_key_is_plain(view, entry);
 }
 
 static __attribute__((noinline)) int add_by_key(struct counter *counter, struct qp_worker *worker, int64_t n,

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 
-#include "../shm/cell.h"
 #include "../shm/error.h"
 #include "../shm/shard.h"
 #include "care.h"
@@ -89,7 +88,7 @@ static int add_to(struct qp_entry *entry, int64_t n, int64_t now_ms)
     if (qp_traits_kind(traits) != QP_KIND_LIMIT || window_ms == 0)
         return -EPROTOTYPE;
     int error = qp_key_now(now_ms, &unix_ms);
-    if (!error)
+    if (!error && n != 0)
         qp_cell_add_windowed(entry->cell, unix_ms / window_ms, window_ms, (uint64_t)n);
     return error;
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "../shm/cell.h"
 #include "../shm/entry.h"
 #include "../shm/strategy.h"
 #include "handle.h"
@@ -50,6 +51,28 @@ int qp_key_add_whole(struct quipu *q, struct qp_worker *worker, const struct qp_
 /* Reads a key into *out. -ENOENT. In a section, or on a read-only view, without. */
 int qp_key_get(const struct qp_view *view, struct qp_slot *slot, const struct qp_key *key, int64_t now_ms,
                struct quipu_count *out);
+
+/* Whether an entry is a plain counter by the strategy in force: nothing to look up, one cell to add to. */
+static inline bool qp_key_is_plain(const struct qp_view *view, const struct qp_entry *entry)
+{
+    return entry->traits == qp_traits_make(QP_KIND_COUNTER, 0, 0) && qp_key_is_fresh(view, entry);
+}
+
+/* The common case of qp_key_add_whole, inline: a small add to a plain counter that is there and LIVE. false: nothing was done. */
+static inline bool qp_key_add_fast(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n)
+{
+    int error = 0;
+    bool added = false;
+    qp_grace_enter(&q->view, worker->slot);
+    struct qp_entry *entry = qp_table_find(&q->view, key, &error);
+    if (qp_likely(entry && qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE) &&
+        qp_key_is_plain(&q->view, entry) && !qp_handle_is_stale(q)) {
+        qp_cell_add_plain(&entry->cell[0], n);
+        added = true;
+    }
+    qp_grace_exit(worker->slot);
+    return added;
+}
 
 /* Where a handle finds a LIVE entry again: [turn and state 28 | index 32]. */
 static inline uint64_t qp_key_where(uint64_t state_word, uint32_t index)

@@ -187,6 +187,7 @@ bool qp_entry_advance(struct qp_worker *worker, struct qp_entry *entry)
 
 void qp_entry_end(const struct qp_view *view, struct qp_entry *entry)
 {
+    qp_entry_revive(view, entry); /* a CLAIMED one that was found in the table is LIVE but for the word */
     uint64_t seen = qp_load_acquire(&entry->state);
     /* No grace period before DEAD: what was added is given up with the entry, so an add that still saw LIVE came before this. */
     while (qp_state_of(seen) == QP_STATE_LIVE || qp_state_of(seen) == QP_STATE_CLOSING)

@@ -139,8 +139,9 @@ static void sweep_entry(struct qp_worker *worker, uint32_t index, struct qp_swee
     enum qp_state state = qp_state_of(seen);
     if (state == QP_STATE_CLAIMED && !qp_owner_is_current(worker->view, qp_state_argument(seen)))
         sweep->done += qp_entry_recover(worker, entry, qp_state_argument(seen));
-    else if (qp_entry_advance(worker, entry))
-        sweep->done++;
+    else
+        while (qp_entry_advance(worker, entry)) /* at most the steps of one life: each waits for a grace period or the next */
+            sweep->done++;
     state = qp_state_of(qp_load_relaxed(&entry->state));
     sweep->waiting += state == QP_STATE_CLOSING || state == QP_STATE_RETIRED;
 }
