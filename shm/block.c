@@ -110,7 +110,7 @@ bool qp_block_alloc(struct qp_worker *worker, enum qp_block_kind kind, uint32_t 
         if (worker->view->class_of[c].bytes < need || !qp_block_claim(worker, c, &index))
             continue;
         *block = qp_block_make(c, index);
-        struct qp_block *b = qp_block_at(worker->view, *block);
+        struct qp_block *b = qp_block_of(worker->view, c, index);
         memset(b, 0, sizeof *b);
         b->parent = parent;
         b->kind = (uint16_t)kind;

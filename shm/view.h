@@ -130,13 +130,18 @@ static inline bool qp_block_valid(const struct qp_view *view, uint32_t block)
     return c >= QP_CLASS_TABLE && c < QP_CLASS_COUNT && qp_block_index(block) < view->class_of[c].count;
 }
 
+/* A block by numbers that the caller knows to be right. */
+static inline struct qp_block *qp_block_of(const struct qp_view *view, unsigned class_number, uint32_t index)
+{
+    const struct qp_class *k = &view->class_of[class_number];
+    return (struct qp_block *)(void *)(k->data + (uint64_t)index * k->bytes);
+}
+
 /* The block of a reference read from the segment, or NULL. */
 static inline struct qp_block *qp_block_at(const struct qp_view *view, uint32_t block)
 {
-    if (qp_unlikely(!qp_block_valid(view, block)))
-        return NULL;
-    const struct qp_class *k = &view->class_of[qp_block_class(block)];
-    return (struct qp_block *)(void *)(k->data + (uint64_t)qp_block_index(block) * k->bytes);
+    return qp_likely(qp_block_valid(view, block)) ? qp_block_of(view, qp_block_class(block), qp_block_index(block))
+                                                  : NULL;
 }
 
 static inline uint64_t *qp_block_state(const struct qp_view *view, uint32_t block)

@@ -104,6 +104,7 @@ static void run_worker(const struct job *job, int worker)
         atomic_store(&share->done, atomic_load(&share->begun));
         count_share(job, share);
     }
+    quipu_close(job->q);
     _exit(0);
 }
 

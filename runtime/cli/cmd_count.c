@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* cmd_count.c: the verbs that take one key: add, get, set, reset and delete. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "json.h"
@@ -8,7 +9,16 @@
 #include "value.h"
 #include "verbs.h"
 
-static const char no_key[] = "there is no such key";
+/* Why a verb on one key failed. -EPROTOTYPE of set means the one thing, of all others the other. */
+static int fail_key(const struct qp_cli *cli, int error, const char *wrong_kind)
+{
+    if (error == -EPROTOTYPE)
+        return qp_cli_say(cli, QP_CLI_USAGE, "%s", wrong_kind);
+    return qp_cli_fail(cli, error, "there is no such key");
+}
+
+static const char is_register[] = "this key is a register";
+static const char is_no_register[] = "this key is not a register";
 
 /* What the five have in common: a key, and an open segment. */
 struct one_key {
@@ -25,12 +35,12 @@ static int open_key(const struct qp_cli *cli, enum qp_cli_access access, struct 
 }
 
 /* Closes, says what went wrong, and else prints the answer: {"key": …, name: value}. */
-static int close_key(const struct qp_cli *cli, struct one_key *one, int error, const char *name,
-                     int64_t value)
+static int close_key(const struct qp_cli *cli, struct one_key *one, int error, const char *wrong_kind,
+                     const char *name, int64_t value)
 {
     quipu_close(one->q);
     if (error)
-        return qp_cli_fail(cli, error, no_key);
+        return fail_key(cli, error, wrong_kind);
     if (!cli->json)
         return QP_CLI_DONE;
     json_t *answer = json_object();
@@ -50,7 +60,7 @@ int qp_cli_add(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, cha
     if (status)
         return status;
     int error = quipu_add(one.q, one.key.bytes, one.key.count, n);
-    return close_key(cli, &one, error, "added", n);
+    return close_key(cli, &one, error, is_register, "added", n);
 }
 
 int qp_cli_set(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, char **argv)
@@ -65,7 +75,7 @@ int qp_cli_set(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, cha
     if (status)
         return status;
     int error = quipu_set(one.q, one.key.bytes, one.key.count, value);
-    return close_key(cli, &one, error, "value", value);
+    return close_key(cli, &one, error, is_no_register, "value", value);
 }
 
 /* reset and delete: both end an epoch and say what was counted in it. */
@@ -79,7 +89,7 @@ static int end_epoch(struct qp_cli *cli, int (*end)(struct quipu *, const void *
     int error = end(one.q, one.key.bytes, one.key.count, &ended);
     if (!error && !cli->json)
         printf("ended=%lld\n", (long long)ended);
-    return close_key(cli, &one, error, "ended", ended);
+    return close_key(cli, &one, error, is_register, "ended", ended);
 }
 
 int qp_cli_reset(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, char **argv)
@@ -105,7 +115,7 @@ int qp_cli_get(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, cha
     int error = quipu_get(one.q, one.key.bytes, one.key.count, &count);
     quipu_close(one.q);
     if (error)
-        return qp_cli_fail(cli, error, no_key);
+        return fail_key(cli, error, is_register);
     if (!cli->json) {
         printf("total=%lld local=%lld remote=%lld previous=%lld epoch=%llu\n", (long long)count.total,
                (long long)count.local, (long long)count.remote, (long long)count.previous,

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# run.sh [STAGE...]: installs what is missing, builds with gcc and with clang, and runs every test. Warnings are errors.
+# Stages, all of them by default: gcc clang models sanitize mutants examples. QUIPU_TEST_SCALE=N makes the long runs N times longer.
+# Builds lie in build-test/; each stage prints how long it took, and the last line counts what passed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+./tests/install-packages.sh test || exit 3
+
+top=$PWD
+out=$top/build-test
+mkdir -p "$out"
+passed=0
+failed=0
+failures=()
+
+# stage NAME COMMAND...: one stage, with its time and its verdict.
+stage() {
+    local name=$1 start=$SECONDS
+    shift
+    printf '\n=== %s\n' "$name"
+    if "$@"; then
+        passed=$((passed + 1))
+        printf '=== %s: passed in %d s\n' "$name" $((SECONDS - start))
+    else
+        failed=$((failed + 1))
+        failures+=("$name")
+        printf '=== %s: FAILED after %d s\n' "$name" $((SECONDS - start))
+    fi
+}
+
+# build FOLDER OPTION...: configures and builds; prints only what goes wrong.
+build() {
+    local folder=$out/$1
+    shift
+    cmake -S "$top" -B "$folder" -DQUIPU_WERROR=ON "$@" >"$folder.log" 2>&1 &&
+        cmake --build "$folder" -j"$(nproc)" >>"$folder.log" 2>&1 || {
+        tail -n 40 "$folder.log"
+        return 1
+    }
+}
+
+tests_in() {
+    local folder=$1
+    shift
+    ctest --test-dir "$out/$folder" --output-on-failure -j2 "$@"
+}
+
+do_gcc() { build gcc -DCMAKE_C_COMPILER=gcc && tests_in gcc; }
+
+# The second compiler finds other warnings and orders instructions in other ways; the long runs need not be repeated.
+do_clang() { build clang -DCMAKE_C_COMPILER=clang -DQUIPU_BENCH=OFF && tests_in clang -L '^unit$'; }
+
+do_models() { ./tests/models/run.sh; }
+
+do_sanitize() {
+    local kind
+    for kind in address undefined; do
+        build "$kind" -DCMAKE_C_COMPILER=clang "-DQUIPU_SANITIZE=$kind" -DQUIPU_BENCH=OFF -DQUIPU_TOOL=OFF &&
+            tests_in "$kind" -L '^unit$' || return 1
+    done
+}
+
+do_mutants() { ./tests/mutants.sh; }
+
+do_examples() {
+    local log
+    ./tests/layering.sh && ./tests/cli_test.sh "$out/gcc" && ./examples/quickstart.sh || return 1
+    log=$(mktemp)
+    # The log that the quickstart makes for itself when there is none beside the project.
+    QUIPU_GENERATE=1 ./examples/quickstart.sh >"$log" 2>&1 || {
+        cat "$log"
+        return 1
+    }
+    tail -n 1 "$log"
+}
+
+[ $# -gt 0 ] || set -- gcc clang models sanitize mutants examples
+for name in "$@"; do
+    case $name in
+    gcc | clang | models | sanitize | mutants | examples) stage "$name" "do_$name" ;;
+    *)
+        sed -n '3,5s/^# //p' "$0" >&2
+        exit 2
+        ;;
+    esac
+done
+
+printf '\nAll of it took %d s.' "$SECONDS"
+[ $failed -eq 0 ] || printf ' Failed: %s.' "${failures[*]}"
+printf '\n%d passed, %d failed\n' $passed $failed
+[ $failed -eq 0 ]
