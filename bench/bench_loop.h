@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* bench_loop.h: the timed loop, the same one for every contender. It is inlined with the contender's
- * operation, so that nobody pays for a call through a pointer. No clock is read in it. */
+ * operation, so that nobody pays for a call through a pointer. No clock is read in it. It looks at the stop
+ * flag last, so that no slice is empty, however late the scheduler lets it begin. */
 #ifndef BENCH_LOOP_H
 #define BENCH_LOOP_H
 
@@ -40,7 +41,7 @@ static inline __attribute__((always_inline)) int bench_loop(struct bench_worker 
     uint64_t seen = 0;
     if (worker->acked)
         return bench_loop_acked(worker, op, context);
-    while (!bench_stopped(worker)) {
+    do {
         for (unsigned i = 0; i < BENCH_OPS_PER_LOOK; i++) {
             if (__builtin_expect(op(context, &set->keys[set->draws[at]], &seen), 0))
                 return -1;
@@ -48,7 +49,7 @@ static inline __attribute__((always_inline)) int bench_loop(struct bench_worker 
                 at = 0;
         }
         ops += BENCH_OPS_PER_LOOK;
-    }
+    } while (!bench_stopped(worker));
     worker->draw_at = at;
     worker->ops = ops;
     worker->seen = seen;
@@ -64,8 +65,9 @@ static inline int bench_walk_loop(struct bench_worker *worker, bench_walk_op *op
     int failed = 0;
     worker->ops = 0;
     worker->seen = 0;
-    while (!failed && !bench_stopped(worker))
+    do
         failed = op(context, &worker->ops, &worker->seen);
+    while (!failed && !bench_stopped(worker));
     return failed;
 }
 

@@ -150,14 +150,14 @@ static int misses_run(void *state, struct bench_worker *worker)
     const struct misses *misses = state;
     uint64_t place = worker->index;
     uint64_t ops = 0, seen = 0;
-    while (!bench_stopped(worker)) {
+    do {
         for (unsigned i = 0; i < BENCH_OPS_PER_LOOK; i++) {
             uint64_t one = misses->targets[misses->words[place >> (64 - misses->bits)]].one;
             seen += one;
             place = place * 6364136223846793005ull + 1442695040888963406ull + one;
         }
         ops += BENCH_OPS_PER_LOOK;
-    }
+    } while (!bench_stopped(worker));
     worker->ops = ops;
     worker->seen = seen;
     return 0;

@@ -5,7 +5,8 @@
 # counts on its own. Exit status 0: they are equal, but for the one request that was in flight at the kill.
 #
 # Without LOG: ../shared/data/access.log beside the checkout, if there is one, else a log made up on the spot.
-# KEEP=1 leaves the segment in place. BUILD_DIR is another place for the build than ./build.
+# QUIPU_GENERATE=1 has one made up in any case. KEEP=1 leaves the segment in place. BUILD_DIR is another place for the
+# build than ./build.
 set -euo pipefail
 export LC_ALL=C # bytes are bytes, and sort agrees with itself
 
@@ -70,7 +71,7 @@ make_up_log() {
 
 if [ -z "$log" ]; then
     log=../shared/data/access.log
-    if [ ! -r "$log" ]; then
+    if [ -n "${QUIPU_GENERATE:-}" ] || [ ! -r "$log" ]; then
         log=$scratch/access.log
         make_up_log >"$log"
     fi
@@ -177,7 +178,7 @@ awk -v line="$in_flight" '
         return text
     }
     function key_of(text) { return substr(text, index(text, " ") + 1) }
-    FILENAME == ARGV[1] { in_flight[$0] = 1; next }
+    FILENAME == ARGV[1] { in_flight[$0] = 1; in_flight_keys[FNR] = $0; next }
     FILENAME == ARGV[2] { expected[key_of($0)] = $1; keys[key_of($0)] = 1; next }
     { counted[key_of($0)] = $1; keys[key_of($0)] = 1 }
     END {
@@ -191,8 +192,8 @@ awk -v line="$in_flight" '
         }
         if (line != "none") {
             printf "Line %s was in flight at the kill, and is the only one that may be missing:\n", commas(line)
-            for (key in in_flight) {
-                shown = key
+            for (i = 1; i in in_flight_keys; i++) {
+                key = shown = in_flight_keys[i]
                 gsub(/[\001-\037\177]/, "?", shown)
                 printf "  %s: %s\n", shown, expected[key] == counted[key] ? "counted" : "not counted"
             }

@@ -20,7 +20,7 @@
 static uint32_t recover_dead(struct quipu *q, struct qp_worker *worker)
 {
     struct qp_prober prober;
-    if (qp_prober_open(&prober, &q->view, q->fd))
+    if (qp_prober_open(&prober, &q->view, qp_handle_fd(q)))
         return 0;
     struct qp_liveness liveness = qp_prober_liveness(&prober);
     uint32_t recovered = qp_recover_dead(worker, &liveness);
@@ -105,7 +105,8 @@ static void count_entries(const struct qp_view *view, struct quipu_stat *stat)
 {
     for (uint32_t i = 1; i < view->entry_count; i++) {
         const struct qp_entry *entry = &view->entries[i];
-        enum qp_state state = qp_state_of(qp_load_relaxed(&entry->state));
+        /* Acquire: a shard block that came with the insert is seen whole, for its reference was stored before. */
+        enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
         stat->entries_retired += state == QP_STATE_RETIRED || state == QP_STATE_DEAD;
         if (state != QP_STATE_LIVE && state != QP_STATE_CLOSING)
             continue;

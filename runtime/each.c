@@ -51,7 +51,7 @@ static bool copy_safely(const struct qp_view *view, bool protected, const struct
     for (int looks = 0; looks < 100; looks++) {
         uint64_t before = qp_load_acquire(&entry->state);
         bool copied = copy_item(view, entry, filter, now_ms, &batch->item[batch->count], batch->key[batch->count]);
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        qp_fence_acquire();
         if (protected || qp_load_relaxed(&entry->state) == before)
             return copied;
     }

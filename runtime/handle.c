@@ -3,6 +3,7 @@
 #include "handle.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,7 +11,6 @@
 
 #include "../shm/error.h"
 #include "../shm/recover.h"
-#include "../shm/segment.h"
 #include "care.h"
 #include "clock.h"
 
@@ -26,12 +26,36 @@ static struct {
 
 /* ---- fork and thread exit ------------------------------------------------------------------------------------------ */
 
-/* Closes a child's copy of its parent's lock descriptor, so that the parent does not look alive for as long as the child lives. The
- * number may be someone else's by now (a child that closed everything): only our own file is closed. */
-static void close_inherited_lock(struct quipu *q)
+/* Whether a descriptor is still our file: programs that become daemons close what they find, and the number may be another file's. */
+static bool is_our_file(const struct quipu *q, int fd)
 {
     struct stat file;
-    if (q->lock_fd >= 0 && fstat(q->lock_fd, &file) == 0 && file.st_dev == q->device && file.st_ino == q->inode)
+    return fd >= 0 && fstat(fd, &file) == 0 && file.st_dev == q->device && file.st_ino == q->inode;
+}
+
+int qp_handle_fd(struct quipu *q)
+{
+    int seen = qp_load_relaxed(&q->fd);
+    if (is_our_file(q, seen))
+        return seen;
+    int fd = q->path[0] ? open(q->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+    if (!is_our_file(q, fd)) {
+        if (fd >= 0)
+            close(fd);
+        return -ESTALE;
+    }
+    /* Two threads may come here at once: one descriptor stays. */
+    if (__atomic_compare_exchange_n(&q->fd, &seen, fd, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return fd;
+    close(fd);
+    return seen;
+}
+
+/* Closes a child's copy of its parent's lock descriptor, so that the parent does not look alive for as long as the child lives. The
+ * number may be someone else's by now: only our own file is closed. */
+static void close_inherited_lock(struct quipu *q)
+{
+    if (is_our_file(q, q->lock_fd))
         close(q->lock_fd);
     q->lock_fd = -1;
 }
@@ -85,16 +109,16 @@ static void prepare_process(void)
 /* ---- joining -------------------------------------------------------------------------------------------------------- */
 
 /* No record is free: perhaps dead processes hold them. Takes over one of theirs, cleaning up after it first. */
-static int join_crowded(struct quipu *q, struct qp_tenant *tenant)
+static int join_crowded(struct quipu *q, int fd, struct qp_tenant *tenant)
 {
     struct qp_prober prober;
-    int error = qp_prober_open(&prober, &q->view, q->fd);
+    int error = qp_prober_open(&prober, &q->view, fd);
     if (error)
         return error;
     struct qp_liveness liveness = qp_prober_liveness(&prober);
     qp_recover_dead_slots(&q->view, &liveness);
     qp_prober_close(&prober);
-    error = qp_process_inherit(&q->view, q->fd, tenant);
+    error = qp_process_inherit(&q->view, fd, tenant);
     if (error)
         return error;
     /* Until the record is renewed we act under the dead one's name: killed here, the next one finds all of it. */
@@ -114,9 +138,10 @@ static int join(struct quipu *q)
 {
     struct qp_private *mine = q->private_;
     close_inherited_lock(q); /* of the parent, if we are a child that ran no fork handlers */
-    int error = qp_process_join(&q->view, q->fd, qp_clock_unix_ms(), &mine->tenant);
+    int fd = qp_handle_fd(q);
+    int error = fd < 0 ? fd : qp_process_join(&q->view, fd, qp_clock_unix_ms(), &mine->tenant);
     if (error == -QP_ETHREADS)
-        error = join_crowded(q, &mine->tenant);
+        error = join_crowded(q, fd, &mine->tenant);
     if (error)
         return error;
     q->lock_fd = mine->tenant.fd;
@@ -139,7 +164,7 @@ static struct qp_thread *add_thread(struct quipu *q, const void *who)
 {
     struct qp_slot *slot = qp_slot_claim(&q->view, q->private_->tenant.owner);
     struct qp_prober prober;
-    if (!slot && qp_prober_open(&prober, &q->view, q->fd) == 0) {
+    if (!slot && qp_prober_open(&prober, &q->view, qp_handle_fd(q)) == 0) {
         struct qp_liveness liveness = qp_prober_liveness(&prober);
         qp_recover_dead_slots(&q->view, &liveness);
         qp_prober_close(&prober);
@@ -217,15 +242,14 @@ static void list_remove(struct quipu *q)
 
 static int attach(const char *segment, const struct quipu_open_options *options, struct quipu *q)
 {
-    char path[QP_PATH_BYTES] = "";
     struct stat file;
     struct qp_segment_access access = {0};
     if (options)
         access = (struct qp_segment_access){options->read_only != 0, options->fd, options->trust_owner != 0,
                                             (uid_t)options->trusted_uid};
-    int error = access.fd > 0 ? 0 : qp_segment_path(segment, path);
+    int error = access.fd > 0 ? 0 : qp_segment_path(segment, q->path);
     if (!error)
-        error = qp_segment_attach(path, &access, &q->view, &q->fd);
+        error = qp_segment_attach(q->path, &access, &q->view, &q->fd);
     if (error)
         return error;
     if (qp_load_relaxed(&q->view.header->flags) & QP_FLAG_DESTROYED)
@@ -278,12 +302,15 @@ void quipu_close(struct quipu *q)
         for (uint32_t i = 0; q->private_->joined && i < q->view.slot_count; i++)
             if (q->private_->thread[i].worker.slot)
                 release_thread(&q->private_->thread[i]);
+        if (!is_our_file(q, q->private_->tenant.fd))
+            q->private_->tenant.fd = -1; /* the program closed it */
         if (q->private_->joined)
             qp_process_leave(&q->view, &q->private_->tenant);
         munmap(q->private_, private_bytes(q));
     }
+    if (is_our_file(q, q->fd))
+        close(q->fd);
     qp_segment_detach(&q->view);
-    close(q->fd);
     free(q);
 }
 

@@ -15,6 +15,7 @@
 
 #include "../shm/grace.h"
 #include "../shm/process.h"
+#include "../shm/segment.h"
 #include "../shm/view.h"
 #include "quipu.h"
 
@@ -39,8 +40,9 @@ struct quipu {
     uint64_t id;                 /* never used twice in a process */
     int fd;
     int lock_fd; /* as in tenant, but survives fork: the child must close its copy. -1: none */
-    dev_t device;
+    dev_t device; /* which file it is */
     ino_t inode;
+    char path[QP_PATH_BYTES]; /* to open it once more, if this process closed our descriptor; empty: opened by descriptor */
     struct quipu *next; /* open segments */
 };
 
@@ -52,6 +54,9 @@ struct qp_thread_cache {
     struct qp_thread *thread;
 };
 extern __thread struct qp_thread_cache qp_thread_cache[QP_THREAD_CACHE] __attribute__((tls_model("initial-exec")));
+
+/* A descriptor of the segment's file, also after the program closed all that it found open. Negative: a code. */
+int qp_handle_fd(struct quipu *q);
 
 /* Registers this thread, and after a fork this process. NULL: *error says why. */
 struct qp_worker *qp_thread_worker_slow(struct quipu *q, int *error);

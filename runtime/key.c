@@ -181,7 +181,7 @@ static int get_unprotected(const struct qp_view *view, const struct qp_key *key,
             error = read_entry(view, key, entry, now_ms, out);
         else if (!error)
             error = -ENOENT;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        qp_fence_acquire();
         if (entry && error == 0 && qp_load_relaxed(&entry->state) == before)
             return 0;
         misses += error != 0;

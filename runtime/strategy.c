@@ -126,7 +126,7 @@ static int copy_table(struct quipu *q, struct qp_slot *slot, struct qp_table **c
             memcpy(mine, table, bytes);
         else
             mine->row_count = 0;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        qp_fence_acquire();
     } while (!slot && qp_load_relaxed(&view->header->strategy) != word);
     if (slot)
         qp_grace_exit(slot);

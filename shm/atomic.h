@@ -17,6 +17,15 @@ _Static_assert(__GCC_ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-f
 
 #define QP_CACHE_LINE_BYTES 64
 
+/* ThreadSanitizer is watching. It does not model standalone fences, so they are locked instructions for it. */
+#if defined(__SANITIZE_THREAD__)
+#define QP_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define QP_THREAD_SANITIZER 1
+#endif
+#endif
+
 #define qp_likely(x) __builtin_expect(!!(x), 1)
 #define qp_unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -52,9 +61,8 @@ static inline bool qp_cas_seq(uint64_t *word, uint64_t *expected, uint64_t desir
 /* Store, then a full barrier: later loads of this thread come after the store for everyone. */
 static inline void qp_store_fenced(uint64_t *word, uint64_t value)
 {
-#if defined(__x86_64__) || defined(__SANITIZE_THREAD__)
-    /* One locked instruction is the cheapest full barrier here (mov + mfence costs twice as much), and
-     * ThreadSanitizer does not model standalone fences. */
+#if defined(__x86_64__) || defined(QP_THREAD_SANITIZER)
+    /* One locked instruction is the cheapest full barrier here: mov + mfence costs twice as much. */
     (void)__atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
 #else
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
@@ -65,11 +73,21 @@ static inline void qp_store_fenced(uint64_t *word, uint64_t value)
 /* A full barrier that is not tied to a word of the protocol. */
 static inline void qp_fence_seq(void)
 {
-#if defined(__SANITIZE_THREAD__)
-    static uint64_t word;
+#if defined(QP_THREAD_SANITIZER)
+    uint64_t word = 0; /* a local one: a shared word would order threads that are not */
     qp_add_seq(&word, 1);
 #else
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+/* Between a look at something that may be reused meanwhile and the second look at the word that says whether it was. */
+static inline void qp_fence_acquire(void)
+{
+#if defined(QP_THREAD_SANITIZER)
+    qp_fence_seq();
+#else
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
 #endif
 }
 

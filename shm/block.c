@@ -111,10 +111,12 @@ bool qp_block_alloc(struct qp_worker *worker, enum qp_block_kind kind, uint32_t 
             continue;
         *block = qp_block_make(c, index);
         struct qp_block *b = qp_block_of(worker->view, c, index);
-        memset(b, 0, sizeof *b);
-        b->parent = parent;
-        b->kind = (uint16_t)kind;
-        b->bytes = payload_bytes;
+        /* Relaxed stores: sweeps and checks look at blocks by number, and drop what they saw if the state moved on. */
+        qp_store_relaxed(&b->parent, parent);
+        qp_store_relaxed(&b->kind, (uint16_t)kind);
+        qp_store_relaxed(&b->reserved, 0);
+        qp_store_relaxed(&b->bytes, payload_bytes);
+        qp_store_relaxed(&b->reserved1, 0);
         return true;
     }
     return false;
@@ -168,7 +170,7 @@ bool qp_block_reclaim(const struct qp_view *view, unsigned class_number, uint32_
 void qp_block_free_child(const struct qp_view *view, uint32_t block, uint32_t parent)
 {
     struct qp_block *b = block && qp_block_class(block) >= QP_CLASS_BLOCK_128 ? qp_block_at(view, block) : NULL;
-    if (!b || b->parent != parent)
+    if (!b || qp_load_relaxed(&b->parent) != parent)
         return;
     uint64_t seen = qp_load_acquire(qp_block_state(view, block));
     if (qp_state_of(seen) == QP_STATE_LIVE && qp_state_argument(seen) == parent)

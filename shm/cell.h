@@ -23,7 +23,7 @@ static inline int qp_cell_add_plain(uint64_t *cell, int64_t n)
     }
     uint64_t seen = qp_load_relaxed(cell);
     do {
-        if (seen > (uint64_t)(QP_CELL_PLAIN_MAX - n))
+        if (n > QP_CELL_PLAIN_MAX || seen > (uint64_t)(QP_CELL_PLAIN_MAX - n))
             return -EOVERFLOW;
     } while (!qp_cas_relaxed(cell, &seen, seen + (uint64_t)n)); /* a failure is another add's success */
     return 0;

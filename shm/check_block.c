@@ -10,22 +10,25 @@
 
 static bool parent_refers(const struct qp_view *view, uint32_t block, const struct qp_block *b)
 {
-    const struct qp_entry *entry = qp_entry_at(view, b->parent);
-    return entry && (b->kind == QP_BLOCK_KEY ? qp_load_relaxed(&entry->key_block) == block
+    const struct qp_entry *entry = qp_entry_at(view, qp_load_relaxed(&b->parent));
+    return entry && (qp_load_relaxed(&b->kind) == QP_BLOCK_KEY ? qp_load_relaxed(&entry->key_block) == block
                                              : qp_ref_block(qp_load_acquire(&entry->shard)) == block);
 }
 
+/* Relaxed: a block goes with its entry, which we do not hold; then its state word has moved on and this does not count. */
 static int look_live(struct qp_check *check, uint32_t block, uint64_t state)
 {
     const struct qp_view *view = check->view;
     const struct qp_block *b = qp_block_at(view, block);
-    if (b->kind != QP_BLOCK_KEY && b->kind != QP_BLOCK_SHARD)
-        return qp_check_broken(check, "block %u: unknown kind %u", block, b->kind);
-    if (qp_state_argument(state) != b->parent || !qp_entry_at(view, b->parent))
+    unsigned kind = qp_load_relaxed(&b->kind);
+    uint32_t parent = qp_load_relaxed(&b->parent);
+    if (kind != QP_BLOCK_KEY && kind != QP_BLOCK_SHARD)
+        return qp_check_broken(check, "block %u: unknown kind %u", block, kind);
+    if (qp_state_argument(state) != parent || !qp_entry_at(view, parent))
         return qp_check_broken(check, "block %u: its parent is not the one of its state word", block);
-    if (b->bytes > qp_block_room(view, block))
+    if (qp_load_relaxed(&b->bytes) > qp_block_room(view, block))
         return qp_check_broken(check, "block %u: more bytes in use than it has", block);
-    if (b->reserved || b->reserved1)
+    if (qp_load_relaxed(&b->reserved) || qp_load_relaxed(&b->reserved1))
         return qp_check_broken(check, "block %u: a reserved field is not 0", block);
     if (check->quiet && !parent_refers(view, block, b))
         return qp_check_broken(check, "block %u: in use, but its parent does not refer to it", block);
@@ -41,7 +44,7 @@ static int look_block(struct qp_check *check, uint32_t block)
         found = qp_check_broken(check, "block %u: in a state that only entries have", block);
     if (!found && qp_state_of(state) == QP_STATE_LIVE)
         found = look_live(check, block, state);
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    qp_fence_acquire();
     return qp_load_relaxed(word) == state ? found : 0;
 }
 

@@ -8,10 +8,23 @@
 
 /* ---- one entry ------------------------------------------------------------------------------------------------------ */
 
+/* Relaxed: somebody may be filling it by now; then its state word has moved on and this does not count. */
 static int look_free(struct qp_check *check, uint32_t index, const struct qp_entry *e)
 {
-    if (e->hash || e->key_bytes || e->key_block || e->shard || e->cell[0] || e->cell[1] || e->traits || e->strategy)
+    if (qp_load_relaxed(&e->link) || qp_load_relaxed(&e->hash) || qp_load_relaxed(&e->key_bytes) ||
+        qp_load_relaxed(&e->key_block) || qp_load_relaxed(&e->shard) || qp_load_relaxed(&e->cell[0]) ||
+        qp_load_relaxed(&e->cell[1]) || qp_load_relaxed(&e->traits) || qp_load_relaxed(&e->strategy))
         return qp_check_broken(check, "entry %u: free, but not empty", index);
+    return 0;
+}
+
+/* Unlinked, and perhaps about to be emptied under our eyes: only its place in the list matters still. */
+static int look_retired(struct qp_check *check, uint32_t index, const struct qp_entry *e)
+{
+    if (qp_table_is_linked(check->view, e))
+        return qp_check_broken(check, "entry %u: retired, but still in the table", index);
+    if (!qp_link_marked(qp_load_acquire(&e->link)))
+        return qp_check_broken(check, "entry %u: retired, but not marked as leaving", index);
     return 0;
 }
 
@@ -136,9 +149,10 @@ static int look_reference(struct qp_check *check, uint32_t index, const struct q
     return 0; /* it changes faster than we can look: somebody's changes succeed */
 }
 
+/* LIVE, CLOSING or DEAD at a moment of our section, so nobody reuses it before the section ends. */
 static int look_used(struct qp_check *check, uint32_t index, const struct qp_entry *e, uint64_t state)
 {
-    bool leaving = qp_state_of(state) == QP_STATE_DEAD || qp_state_of(state) == QP_STATE_RETIRED;
+    bool leaving = qp_state_of(state) == QP_STATE_DEAD;
     int found = qp_state_argument(state) && qp_state_of(state) == QP_STATE_LIVE
                     ? qp_check_broken(check, "entry %u: live, with an argument in its state word", index)
                     : look_key(check, index, e);
@@ -150,10 +164,6 @@ static int look_used(struct qp_check *check, uint32_t index, const struct qp_ent
         found = qp_check_broken(check, "entry %u: in use, but not in the table", index);
     if (!found && !leaving && qp_link_marked(qp_load_acquire(&e->link)))
         found = qp_check_broken(check, "entry %u: in use, but marked as leaving", index);
-    if (!found && qp_state_of(state) == QP_STATE_RETIRED && qp_table_is_linked(check->view, e))
-        found = qp_check_broken(check, "entry %u: retired, but still in the table", index);
-    if (!found && qp_state_of(state) == QP_STATE_RETIRED && !qp_link_marked(qp_load_acquire(&e->link)))
-        found = qp_check_broken(check, "entry %u: retired, but not marked as leaving", index);
     if (!found && check->quiet && qp_state_of(state) != QP_STATE_LIVE)
         found = qp_check_broken(check, "entry %u: on its way out, though nothing is left to do", index);
     return found;
@@ -167,10 +177,12 @@ static int look_entry(struct qp_check *check, uint32_t index)
     int found = qp_check_state(check, "entry", index, state);
     if (!found && qp_state_of(state) == QP_STATE_FREE)
         found = look_free(check, index, e);
+    else if (!found && qp_state_of(state) == QP_STATE_RETIRED)
+        found = look_retired(check, index, e);
     else if (!found && qp_state_of(state) != QP_STATE_CLAIMED)
         found = look_used(check, index, e, state);
     /* Acquire-load order keeps the looks before this one. */
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    qp_fence_acquire();
     return qp_load_relaxed(&e->state) == state ? found : 0;
 }
 

@@ -14,17 +14,18 @@ static bool state_step(struct qp_entry *entry, uint64_t seen, enum qp_state to, 
 
 /* ---- birth --------------------------------------------------------------------------------------------------------- */
 
-/* Fills a claimed entry. Nobody can see it yet. false: no block free. */
+/* Fills a claimed entry. Nobody can find it yet; a check that goes through all entries by number may be looking at it, so its
+ * words are stored relaxed, here and in empty. false: no block free. */
 static bool fill(struct qp_worker *worker, struct qp_entry *entry, const struct qp_key *key,
                  const struct qp_birth *birth)
 {
     const struct qp_view *view = worker->view;
     uint32_t index = qp_entry_index(view, entry), block;
-    entry->hash = key->hash;
-    entry->key_bytes = (uint16_t)key->byte_count;
-    entry->cell[0] = birth->cell[0];
-    entry->cell[1] = birth->cell[1];
-    entry->traits = birth->traits;
+    qp_store_relaxed(&entry->hash, key->hash);
+    qp_store_relaxed(&entry->key_bytes, (uint16_t)key->byte_count);
+    qp_store_relaxed(&entry->cell[0], birth->cell[0]);
+    qp_store_relaxed(&entry->cell[1], birth->cell[1]);
+    qp_store_relaxed(&entry->traits, birth->traits);
     qp_store_relaxed(&entry->strategy, birth->strategy);
     if (key->byte_count <= QP_KEY_BYTES_INLINE) {
         memcpy(entry->key, key->bytes, key->byte_count);
@@ -44,29 +45,34 @@ static bool fill(struct qp_worker *worker, struct qp_entry *entry, const struct 
     return true;
 }
 
-/* Gives back a block that an entry refers to: the creator's own unpublished claim, or a child of an entry being emptied. */
-static void drop_child(struct qp_worker *worker, struct qp_entry *entry, uint32_t block)
+/* Gives back a block that an entry refers to: the creator's own unpublished claim, or a child of an entry being emptied.
+ * Only the creator's: an entry that is emptied after a death may name a block that was freed then and is claimed by now, by
+ * another thread of this very process. */
+static void drop_child(struct qp_worker *worker, struct qp_entry *entry, uint32_t block, bool unpublished)
 {
     if (!block || qp_block_class(block) < QP_CLASS_BLOCK_128 || !qp_block_valid(worker->view, block))
         return;
-    qp_block_drop(worker, block);
-    qp_block_free_child(worker->view, block, qp_entry_index(worker->view, entry));
+    if (unpublished)
+        qp_block_drop(worker, block);
+    else
+        qp_block_free_child(worker->view, block, qp_entry_index(worker->view, entry));
 }
 
-/* Empties an entry that is CLAIMED by us and reachable by nobody, and frees it.
+/* Empties an entry that is CLAIMED by us and reachable by nobody, and frees it. unpublished: it never was reachable.
  * Killed anywhere in here: still CLAIMED, so recovery starts this again; a child that is free by then is not freed twice, because its
  * state word no longer names this parent. */
-static void empty(struct qp_worker *worker, struct qp_entry *entry)
+static void empty(struct qp_worker *worker, struct qp_entry *entry, bool unpublished)
 {
-    drop_child(worker, entry, entry->key_block);
-    drop_child(worker, entry, qp_ref_block(entry->shard));
+    drop_child(worker, entry, entry->key_block, unpublished);
+    drop_child(worker, entry, qp_ref_block(entry->shard), unpublished);
     qp_store_relaxed(&entry->key_block, 0);
     qp_store_relaxed(&entry->shard, 0);
     qp_store_relaxed(&entry->link, 0);
-    entry->hash = 0;
-    entry->key_bytes = 0;
-    entry->cell[0] = entry->cell[1] = 0;
-    entry->traits = 0;
+    qp_store_relaxed(&entry->hash, 0);
+    qp_store_relaxed(&entry->key_bytes, 0);
+    qp_store_relaxed(&entry->cell[0], 0);
+    qp_store_relaxed(&entry->cell[1], 0);
+    qp_store_relaxed(&entry->traits, 0);
     qp_store_relaxed(&entry->strategy, 0);
     entry->denied = 0;
     memset(entry->remote, 0, sizeof entry->remote);
@@ -93,12 +99,12 @@ int qp_entry_create(struct qp_worker *worker, const struct qp_key *key, const st
         return -QP_EFULL;
     struct qp_entry *mine = &worker->view->entries[index];
     if (!fill(worker, mine, key, birth)) {
-        empty(worker, mine);
+        empty(worker, mine, true);
         return -QP_EFULL;
     }
     int inserted = qp_table_insert(worker, key, index, entry);
     if (inserted != 1) {
-        empty(worker, mine);
+        empty(worker, mine, true);
         return inserted;
     }
     /* Killed here: in the table, and counted; the first to meet it makes it LIVE. */
@@ -160,7 +166,7 @@ static bool reclaim(struct qp_worker *worker, struct qp_entry *entry, uint64_t s
     if (!qp_grace_passed(worker->view, qp_state_argument(seen)) ||
         !state_step(entry, seen, QP_STATE_CLAIMED, worker->owner))
         return false;
-    empty(worker, entry);
+    empty(worker, entry, false);
     return true;
 }
 
@@ -187,10 +193,11 @@ bool qp_entry_advance(struct qp_worker *worker, struct qp_entry *entry)
 
 void qp_entry_end(const struct qp_view *view, struct qp_entry *entry)
 {
-    qp_entry_revive(view, entry); /* a CLAIMED one that was found in the table is LIVE but for the word */
     uint64_t seen = qp_load_acquire(&entry->state);
-    /* No grace period before DEAD: what was added is given up with the entry, so an add that still saw LIVE came before this. */
-    while (qp_state_of(seen) == QP_STATE_LIVE || qp_state_of(seen) == QP_STATE_CLOSING)
+    /* No grace period before DEAD: what was added is given up with the entry, so an add that still saw LIVE came before this.
+     * CLAIMED: found in the table, so published; its inserter may be stopped or dead, and is not waited for. */
+    while (qp_state_of(seen) == QP_STATE_LIVE || qp_state_of(seen) == QP_STATE_CLOSING ||
+           qp_state_of(seen) == QP_STATE_CLAIMED)
         if (qp_cas_seq(&entry->state, &seen, qp_state_next(seen, QP_STATE_DEAD, 0)))
             break;
     qp_entry_bury(view, entry);
@@ -207,6 +214,6 @@ bool qp_entry_recover(struct qp_worker *worker, struct qp_entry *entry, uint64_t
         return state_step(entry, seen, QP_STATE_LIVE, 0);
     if (!state_step(entry, seen, QP_STATE_CLAIMED, worker->owner))
         return false;
-    empty(worker, entry);
+    empty(worker, entry, false);
     return true;
 }

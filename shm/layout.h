@@ -105,9 +105,11 @@ struct qp_header {
 /* One per process that has the segment open. Whoever holds the OFD lock on the byte at its file offset is its tenant. */
 struct qp_record {
     uint64_t tenancy; /* [generation 24 << 8 | status 8]; written by who holds the lock, release; read by all, acquire */
-    uint64_t pid;     /* for people; liveness is the lock's matter */
+    uint64_t pid;     /* with the next two: a second witness that the tenant lives, where its pid can be looked up */
+    uint64_t pid_namespace; /* inode of its /proc/self/ns/pid */
+    uint64_t pid_started;   /* field 22 of its /proc/self/stat */
     uint64_t joined_unix_ms;
-    uint64_t reserved[5];
+    uint64_t reserved[3];
 };
 #define QP_TENANCY_FREE 0
 #define QP_TENANCY_ACTIVE 1

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -26,10 +27,52 @@ static bool lock_record(const struct qp_view *view, int fd, uint32_t record, sho
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
+/* ---- the second witness ---------------------------------------------------------------------------------------------- */
+
+/* Inode of this process's PID namespace; 0: unknown. */
+static uint64_t pid_namespace(void)
+{
+    struct stat file;
+    return stat("/proc/self/ns/pid", &file) ? 0 : file.st_ino;
+}
+
+/* When a process started, in ticks since boot. 0: it is not there, or is dead and only not waited for. */
+static uint64_t pid_started(uint64_t pid)
+{
+    char path[48], text[1024];
+    snprintf(path, sizeof path, "/proc/%llu/stat", (unsigned long long)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[got > 0 ? got : 0] = 0;
+    /* Field 3 follows the last parenthesis: a program's name may hold anything. */
+    char *at = strrchr(text, ')'), state = 0;
+    unsigned long long started = 0;
+    if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
+                      &started) != 2)
+        return 0;
+    return state == 'Z' || state == 'X' ? 0 : started;
+}
+
+/* Whether the tenant of a record whose lock is free can be seen alive all the same. */
+static bool lives_without_lock(const struct qp_view *view, uint32_t record)
+{
+    const struct qp_record *r = &view->records[record];
+    uint64_t started = qp_load_relaxed(&r->pid_started);
+    return started != 0 && qp_load_relaxed(&r->pid_namespace) == pid_namespace() &&
+           pid_started(qp_load_relaxed(&r->pid)) == started;
+}
+
 static bool prober_seize(void *context, uint32_t record)
 {
     struct qp_prober *prober = context;
-    return lock_record(prober->view, prober->fd, record, F_WRLCK);
+    if (!lock_record(prober->view, prober->fd, record, F_WRLCK))
+        return false;
+    if (!lives_without_lock(prober->view, record))
+        return true;
+    lock_record(prober->view, prober->fd, record, F_UNLCK);
+    return false;
 }
 
 static void prober_release(void *context, uint32_t record)
@@ -41,6 +84,8 @@ static void prober_release(void *context, uint32_t record)
 int qp_prober_open(struct qp_prober *prober, const struct qp_view *view, int segment_fd)
 {
     prober->view = view;
+    if (segment_fd < 0)
+        return segment_fd;
     prober->fd = qp_process_reopen(segment_fd, O_RDWR);
     return prober->fd < 0 ? prober->fd : 0;
 }
@@ -64,6 +109,8 @@ static void settle(const struct qp_view *view, struct qp_tenant *tenant, uint64_
     uint64_t generation = qp_tenancy_generation(qp_load_relaxed(&record->tenancy)) + 1;
     tenant->owner = qp_owner_make(tenant->record, generation);
     qp_store_relaxed(&record->pid, (uint64_t)getpid());
+    qp_store_relaxed(&record->pid_namespace, pid_namespace());
+    qp_store_relaxed(&record->pid_started, pid_started((uint64_t)getpid()));
     qp_store_relaxed(&record->joined_unix_ms, now_ms);
     /* Release, pairs with qp_owner_is_current. Killed before: the record is FREE (or its dead tenant's) and the lock is gone. */
     qp_store_release(&record->tenancy, qp_tenancy_make(generation, QP_TENANCY_ACTIVE));
@@ -76,7 +123,7 @@ static bool find_record(const struct qp_view *view, int fd, bool dead, uint32_t 
         const uint64_t *tenancy = &view->records[i].tenancy;
         if (qp_tenancy_is_active(qp_load_acquire(tenancy)) != dead || !lock_record(view, fd, i, F_WRLCK))
             continue;
-        if (qp_tenancy_is_active(qp_load_acquire(tenancy)) == dead) {
+        if (qp_tenancy_is_active(qp_load_acquire(tenancy)) == dead && !(dead && lives_without_lock(view, i))) {
             *record = i;
             return true;
         }
@@ -126,7 +173,8 @@ void qp_process_leave(const struct qp_view *view, struct qp_tenant *tenant)
     uint64_t *tenancy = &view->records[tenant->record].tenancy;
     /* The generation stays, and rises with the next tenant. The lock goes last: until then nobody takes the record. */
     qp_store_release(tenancy, qp_tenancy_make(qp_tenancy_generation(qp_load_relaxed(tenancy)), QP_TENANCY_FREE));
-    close(tenant->fd);
+    if (tenant->fd >= 0)
+        close(tenant->fd);
     tenant->fd = -1;
 }
 

@@ -6,6 +6,9 @@
  * the proof of death and the recovery lock at once, and if the recoverer is killed too, the next one can take it.
  * Why nothing else: POSIX locks are dropped when the living owner closes the file anywhere else; robust mutexes hold a thread id that
  * means someone else in another PID namespace; pids are reused; a heartbeat declares a stopped process dead.
+ * The other way round a living process may have lost its lock, because it closed descriptors that it did not open. So a record whose lock
+ * is free is looked up by pid as well, where that means something: the same PID namespace, the same start time. Only who is
+ * missing there too is dead.
  * A child made by fork shares its parent's description, so the parent would look alive for as long as the child keeps it: the runtime
  * closes the copy in the child. */
 #ifndef QP_SHM_PROCESS_H

@@ -25,7 +25,7 @@ static bool is_referenced(const struct qp_view *view, unsigned class_number, uin
     const struct qp_entry *entry = qp_entry_at(view, *parent);
     if (!entry)
         return false;
-    return b->kind == QP_BLOCK_KEY ? qp_load_relaxed(&entry->key_block) == block
+    return qp_load_relaxed(&b->kind) == QP_BLOCK_KEY ? qp_load_relaxed(&entry->key_block) == block
                                    : qp_ref_block(qp_load_acquire(&entry->shard)) == block;
 }
 

@@ -93,7 +93,7 @@ bool qp_table_purge(const struct qp_view *view, struct qp_entry *entry)
 bool qp_table_is_linked(const struct qp_view *view, const struct qp_entry *entry)
 {
     uint32_t index = qp_entry_index(view, entry);
-    uint64_t link = qp_load_acquire(bucket_head(view, entry->hash));
+    uint64_t link = qp_load_acquire(bucket_head(view, qp_load_relaxed(&entry->hash)));
     for (uint32_t steps = 0; !leads_out(link) && steps < QP_CHAIN_STEPS_MAX; steps++) {
         if (qp_link_index(link) == index)
             return true;

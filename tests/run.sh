@@ -72,7 +72,8 @@ do_examples() {
         cat "$log"
         return 1
     }
-    tail -n 1 "$log"
+    grep 'counted exactly' "$log"
+    rm -f "$log"
 }
 
 [ $# -gt 0 ] || set -- gcc clang models sanitize mutants examples

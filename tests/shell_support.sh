@@ -42,7 +42,7 @@ misused() { # what argp refuses: status 2, the reason and a hint
 holds() { # STATUS EXPRESSION: stdout is one JSON value j, of which the Python expression is true
     [ "$status" -eq "$1" ] && python3 -c 'import json, sys
 j = json.load(sys.stdin)
-sys.exit(0 if eval(sys.argv[1]) else 1)' "$2" <"$scratch/out"
+sys.exit(0 if eval(sys.argv[1]) else 1)' "$2" <"$scratch/out" 2>>"$scratch/err"
 }
 
 prints() { # NAME TEXT COMMAND...

@@ -27,14 +27,7 @@ int qp_cli_open(const struct qp_cli *cli, enum qp_cli_access access, struct quip
 
 static int status_of(int error)
 {
-    switch (error) {
-    case -EPROTOTYPE:
-    case -EINVAL:
-    case -ENAMETOOLONG:
-        return QP_CLI_USAGE;
-    default:
-        return QP_CLI_CANNOT;
-    }
+    return error == -EINVAL || error == -ENAMETOOLONG ? QP_CLI_USAGE : QP_CLI_CANNOT;
 }
 
 int qp_cli_fail_segment(const struct qp_cli *cli, int error)
