@@ -187,9 +187,8 @@ static int sweep(struct quipu *q, struct reaped *out)
 /* Opening for write does a little upkeep already: what was there before is read without it. */
 static int stat_before(const struct qp_cli *cli, struct quipu_stat *out)
 {
-    const struct quipu_open_options read_only = {.struct_bytes = sizeof read_only, .read_only = 1};
     struct quipu *q;
-    int error = quipu_open(cli->segment, &read_only, &q);
+    int error = qp_cli_try_open(cli, QP_CLI_LOOK, &q);
     if (error)
         return error;
     error = quipu_stat(q, out);
@@ -203,7 +202,7 @@ static int reap(const struct qp_cli *cli, struct reaped *out)
     struct quipu *q;
     int error = stat_before(cli, &before);
     if (!error)
-        error = quipu_open(cli->segment, NULL, &q);
+        error = qp_cli_try_open(cli, QP_CLI_WRITE, &q);
     if (error)
         return error;
     error = sweep(q, out);

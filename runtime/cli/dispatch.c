@@ -2,20 +2,34 @@
 /* dispatch.c: argp, for the options every verb takes, the choice of a verb, and each verb's own words. */
 #include "dispatch.h"
 
+#include <pwd.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_JSON = 0x100 };
+enum { KEY_JSON = 0x100, KEY_TRUST_OWNER };
 
-/* ---- what every verb takes
- * ---------------------------------------------------------------------------------- */
+/* ---- what every verb takes --------------------------------------------------------------------------------------- */
 
 static const struct argp_option common_options[] = {
     {"segment", 's', "SEGMENT", 0, "a name, or a path with a slash (else $QUIPU_SEGMENT, else default)", 1},
     {"json", KEY_JSON, NULL, 0, "print JSON", 1},
+    {"trust-owner", KEY_TRUST_OWNER, "USER", 0, "the segment may belong to this user too, not only to root and you", 1},
     {0},
 };
+
+/* A user by name or number. */
+static void take_owner(struct qp_cli *cli, const char *user, struct argp_state *state)
+{
+    char *end;
+    const struct passwd *entry = getpwnam(user);
+    unsigned long number = entry ? entry->pw_uid : strtoul(user, &end, 10);
+    if (!entry && (*user < '0' || *user > '9' || *end || number > UINT32_MAX - 1))
+        argp_error(state, "there is no user %s", user);
+    cli->trust_owner = true;
+    cli->trusted_uid = (unsigned)number;
+}
 
 static error_t parse_common(int key, char *arg, struct argp_state *state)
 {
@@ -27,6 +41,9 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
     case KEY_JSON:
         cli->json = true;
         return 0;
+    case KEY_TRUST_OWNER:
+        take_owner(cli, arg, state);
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -34,8 +51,7 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 
 static const struct argp common = {.options = common_options, .parser = parse_common};
 
-/* ---- the choice of a verb
- * ------------------------------------------------------------------------------------- */
+/* ---- the choice of a verb ---------------------------------------------------------------------------------------- */
 
 struct choice {
     struct qp_cli *cli;
@@ -119,8 +135,7 @@ int qp_cli_dispatch(struct qp_cli *cli, const char *called, const char *doc, con
     return QP_CLI_USAGE;
 }
 
-/* ---- one verb's words
- * ----------------------------------------------------------------------------------------- */
+/* ---- one verb's words -------------------------------------------------------------------------------------------- */
 
 struct words {
     struct qp_cli *cli;

@@ -21,6 +21,8 @@ enum { QP_CLI_ARGS_MAX = 8 };
 struct qp_cli {
     const char *segment;
     bool json;
+    bool trust_owner; /* the segment may belong to trusted_uid as well */
+    unsigned trusted_uid;
     const char *args[QP_CLI_ARGS_MAX]; /* the verb's words that are not options */
     size_t arg_count;
 };

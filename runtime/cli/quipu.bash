@@ -37,7 +37,7 @@ _quipu_files() {
 
 _quipu() {
     local verbs='create destroy add get set reset delete strategy list stat check reap'
-    local common='-s --segment --json --help --usage --version'
+    local common='-s --segment --json --trust-owner --help --usage --version'
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local verb='' subverb='' choices=''
     _quipu_verb

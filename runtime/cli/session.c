@@ -8,15 +8,17 @@
 
 int qp_cli_try_open(const struct qp_cli *cli, enum qp_cli_access access, struct quipu **out)
 {
-    int error = quipu_open(cli->segment, NULL, out);
+    struct quipu_open_options options = {
+        .struct_bytes = sizeof options, .trust_owner = cli->trust_owner, .trusted_uid = cli->trusted_uid};
+    int error = access == QP_CLI_LOOK ? -EACCES : quipu_open(cli->segment, &options, out);
     if (access == QP_CLI_WRITE)
         return error;
     /* A reader may lack the permission to write, or the segment the room for one more process: both can be
      * read all the same. */
     if (error != -EACCES && error != -QUIPU_ETHREADS)
         return error;
-    const struct quipu_open_options read_only = {.struct_bytes = sizeof read_only, .read_only = 1};
-    return quipu_open(cli->segment, &read_only, out);
+    options.read_only = 1;
+    return quipu_open(cli->segment, &options, out);
 }
 
 int qp_cli_open(const struct qp_cli *cli, enum qp_cli_access access, struct quipu **out)
@@ -36,6 +38,9 @@ int qp_cli_fail_segment(const struct qp_cli *cli, int error)
     switch (error) {
     case -ENOENT:
         sentence = "there is no such segment (`quipu create` makes one)";
+        break;
+    case -QUIPU_EOWNER:
+        sentence = "this segment belongs to neither you nor root (--trust-owner USER accepts its owner)";
         break;
     case -EEXIST:
         sentence = "there is a segment of this name already";

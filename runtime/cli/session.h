@@ -7,6 +7,7 @@
 #include "quipu.h"
 
 enum qp_cli_access {
+    QP_CLI_LOOK, /* read-only, so that looking changes nothing, not even by the upkeep that opening does */
     QP_CLI_READ, /* read-only where writing is not allowed */
     QP_CLI_WRITE,
 };

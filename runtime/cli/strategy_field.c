@@ -41,8 +41,7 @@ static const char *word_name(const struct word *words, uint32_t value)
     return "?";
 }
 
-/* ---- one reader a field
- * ---------------------------------------------------------------------------------------- */
+/* ---- one reader a field ------------------------------------------------------------------------------------------ */
 
 static const char *read_kind(struct quipu_strategy *strategy, const char *value)
 {
@@ -104,8 +103,7 @@ const char *qp_cli_strategy_judge(const struct qp_cli_strategy *strategy)
     return NULL;
 }
 
-/* ---- printing
- * --------------------------------------------------------------------------------------------------- */
+/* ---- printing ---------------------------------------------------------------------------------------------------- */
 
 const char *qp_cli_kind_name(uint32_t kind)
 {

@@ -52,8 +52,7 @@ static void complain(struct reading *reading, size_t line, const char *format, .
     reading->errors++;
 }
 
-/* ---- [PREFIX]
- * --------------------------------------------------------------------------------------------------- */
+/* ---- [PREFIX] ---------------------------------------------------------------------------------------------------- */
 
 static void add_section(struct reading *reading, const struct qp_cli_key *prefix, bool broken)
 {
@@ -93,8 +92,7 @@ static void read_heading(struct reading *reading, const char *line)
     add_section(reading, &prefix, problem != NULL);
 }
 
-/* ---- lines
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 static void close_line(struct reading *reading)
 {
@@ -165,8 +163,7 @@ static int take_field(void *user, const char *section_name, const char *name, co
     return !problem;
 }
 
-/* ---- the file
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 static int compare_sections(const void *a, const void *b)
 {
