@@ -70,10 +70,20 @@ static void after_fork_parent(void)
     pthread_mutex_unlock(&open_segments.lock);
 }
 
+/* The kernel has wiped these; user-mode emulators of other machines do not. */
+static void forget_parent(struct quipu *q)
+{
+    uint64_t high = q->private_ && q->private_->joined ? qp_load_relaxed(&q->view.header->slots_high) : 0;
+    if (high && high <= q->view.slot_count)
+        memset(q->private_, 0, sizeof *q->private_ + high * sizeof q->private_->thread[0]);
+}
+
 static void after_fork_child(void)
 {
-    for (struct quipu *q = open_segments.first; q; q = q->next)
+    for (struct quipu *q = open_segments.first; q; q = q->next) {
         close_inherited_lock(q);
+        forget_parent(q);
+    }
     pthread_mutex_unlock(&open_segments.lock);
 }
 

@@ -85,6 +85,9 @@ int qp_check_state(struct qp_check *check, const char *what, uint32_t index, uin
             return qp_check_broken(check, "%s %u: retired and not reused, though nothing is left to do", what, index);
         return stamp_plausible(view, argument) ? 0 : qp_check_broken(check, "%s %u: its stamp is ahead of the epoch", what, index);
     case QP_STATE_CLOSING:
+        return argument == 0 || stamp_plausible(view, argument)
+                   ? 0
+                   : qp_check_broken(check, "%s %u: its stamp is ahead of the epoch", what, index);
     case QP_STATE_DEAD:
         return 0; /* entries only: check_entry.c */
     default:
@@ -110,8 +113,8 @@ static int look_header(struct qp_check *check, uint32_t index)
         return qp_check_broken(check, "header: unknown flags");
     if (qp_load_relaxed(&h->slots_high) > check->view->slot_count)
         return qp_check_broken(check, "header: more slots in use than there are");
-    if (qp_load_relaxed(&h->stamp_sequence) != 0)
-        return qp_check_broken(check, "header: a stamp sequence without an agent");
+    if (qp_load_relaxed(&h->stamp_sequence) != 0 || qp_load_relaxed(&h->clock_coarse_ms) != 0)
+        return qp_check_broken(check, "header: a word of the agent's, without an agent");
     if (qp_load_relaxed(&h->sweep_cursor) > UINT64_C(1) << 62)
         return qp_check_broken(check, "header: the sweep's cursor is out of range");
     if (!qp_check_all_zero(h->hot_reserved, sizeof h->hot_reserved) ||
@@ -127,6 +130,8 @@ static int look_record(struct qp_check *check, uint32_t index)
     uint64_t tenancy = qp_load_acquire(&record->tenancy);
     if ((tenancy & 0xff) > QP_TENANCY_ACTIVE || tenancy >> 32)
         return qp_check_broken(check, "process record %u: its tenancy word is nonsense", index);
+    if (qp_tenancy_is_active(tenancy) && qp_load_relaxed(&record->pid) == 0)
+        return qp_check_broken(check, "process record %u: taken, by no process", index);
     if (!qp_check_all_zero(record->reserved, sizeof record->reserved))
         return qp_check_broken(check, "process record %u: a reserved word is not 0", index);
     return 0;
@@ -150,6 +155,10 @@ static int look_slot(struct qp_check *check, uint32_t index)
         return qp_check_broken(check, "thread slot %u: inside a section, with no owner", index);
     if (epoch && index >= qp_load_acquire(&view->header->slots_high))
         return qp_check_broken(check, "thread slot %u: inside a section, where pollers do not look", index);
+    if (check->quiet && epoch && slot != check->slot)
+        return qp_check_broken(check, "thread slot %u: inside a section, though nobody is at work", index);
+    if (check->quiet && owner && index >= qp_load_acquire(&view->header->slots_high))
+        return qp_check_broken(check, "thread slot %u: in use, where pollers do not look", index);
     if (!qp_check_all_zero(slot->reserved, sizeof slot->reserved))
         return qp_check_broken(check, "thread slot %u: a reserved word is not 0", index);
     return 0;

@@ -58,6 +58,31 @@ int qp_check_blocks(struct qp_check *check)
 
 /* ---- strategy tables ------------------------------------------------------------------------------------------------ */
 
+/* The row that `row` must name as its parent, by the rows before it, which are known to be right. */
+static uint32_t parent_of(const struct qp_view *view, const struct qp_table *table, uint32_t row, const struct qp_rule *rule)
+{
+    struct qp_rule before;
+    uint32_t parent = row ? row - 1 : QP_ROW_NONE;
+    while (parent != QP_ROW_NONE && qp_strategy_rule(view, table, parent, &before) &&
+           (before.prefix_bytes >= rule->prefix_bytes || memcmp(before.prefix, rule->prefix, before.prefix_bytes)))
+        parent = table->row[parent].parent;
+    return parent;
+}
+
+/* Prefixes stand one after the other, behind the rows. */
+static int look_prefix(struct qp_check *check, const struct qp_table *table, uint32_t row)
+{
+    const struct qp_row *r = &table->row[row];
+    uint64_t from = row ? (uint64_t)r[-1].prefix_offset + r[-1].prefix_bytes
+                        : sizeof *table + (uint64_t)table->row_count * sizeof *r;
+    uint64_t end = (uint64_t)r->prefix_offset + r->prefix_bytes;
+    if (row ? r->prefix_offset != from : r->prefix_offset < from)
+        return qp_check_broken(check, "strategy row %u: its prefix is in the wrong place", row);
+    if (row + 1 == table->row_count && end != sizeof table->block + (uint64_t)table->block.bytes)
+        return qp_check_broken(check, "strategy table: its prefixes do not end where it says");
+    return 0;
+}
+
 static int look_row(struct qp_check *check, const struct qp_table *table, uint32_t row)
 {
     struct qp_rule rule, before;
@@ -73,21 +98,18 @@ static int look_row(struct qp_check *check, const struct qp_table *table, uint32
         return qp_check_broken(check, "strategy row %u: a window of %u ms", row, rule.window_ms);
     if (rule.algorithm)
         return qp_check_broken(check, "strategy row %u: unknown algorithm", row);
-    uint32_t parent = table->row[row].parent;
-    if (parent != QP_ROW_NONE && parent >= row)
-        return qp_check_broken(check, "strategy row %u: its parent comes after it", row);
-    if (parent != QP_ROW_NONE && qp_strategy_rule(check->view, table, parent, &before) &&
-        (before.prefix_bytes >= rule.prefix_bytes || memcmp(before.prefix, rule.prefix, before.prefix_bytes)))
-        return qp_check_broken(check, "strategy row %u: its parent is not its prefix", row);
-    if (!row || !qp_strategy_rule(check->view, table, row - 1, &before))
-        return 0;
-    uint32_t common = before.prefix_bytes < rule.prefix_bytes ? before.prefix_bytes : rule.prefix_bytes;
-    int order = memcmp(before.prefix, rule.prefix, common);
-    if (order > 0 || (order == 0 && before.prefix_bytes >= rule.prefix_bytes))
-        return qp_check_broken(check, "strategy row %u: out of order", row);
-    if (parent == QP_ROW_NONE && order == 0 && common == before.prefix_bytes)
-        return qp_check_broken(check, "strategy row %u: its parent is missing", row);
-    return 0;
+    const struct qp_row *r = &table->row[row];
+    if (r->reserved0 || !qp_check_all_zero(r->reserved, sizeof r->reserved))
+        return qp_check_broken(check, "strategy row %u: a field that this version does not use is not 0", row);
+    if (row && qp_strategy_rule(check->view, table, row - 1, &before)) {
+        uint32_t common = before.prefix_bytes < rule.prefix_bytes ? before.prefix_bytes : rule.prefix_bytes;
+        int order = memcmp(before.prefix, rule.prefix, common);
+        if (order > 0 || (order == 0 && before.prefix_bytes >= rule.prefix_bytes))
+            return qp_check_broken(check, "strategy row %u: out of order", row);
+    }
+    if (r->parent != parent_of(check->view, table, row, &rule))
+        return qp_check_broken(check, "strategy row %u: its parent is not the longest of its prefixes", row);
+    return look_prefix(check, table, row);
 }
 
 static int look_published(struct qp_check *check, uint32_t index)
@@ -105,7 +127,10 @@ static int look_published(struct qp_check *check, uint32_t index)
     int found = 0;
     if (qp_state_of(state) != QP_STATE_CLAIMED && qp_state_of(state) != QP_STATE_LIVE)
         found = qp_check_broken(check, "header: the strategy table in force is not in use");
-    else if (table->block.kind != QP_BLOCK_TABLE || table->row_count > view->class_of[QP_CLASS_TABLE].bytes / sizeof(struct qp_row))
+    else if (table->block.kind != QP_BLOCK_TABLE || table->block.parent || table->block.reserved ||
+             table->block.reserved1 || !qp_check_all_zero(table->reserved, sizeof table->reserved) ||
+             table->block.bytes > qp_block_room(view, block) ||
+             table->row_count > view->class_of[QP_CLASS_TABLE].bytes / sizeof(struct qp_row))
         found = qp_check_broken(check, "strategy table: its header is nonsense");
     for (uint32_t row = 0; !found && row < table->row_count; row++)
         found = look_row(check, table, row);
@@ -120,6 +145,9 @@ static int look_table_state(struct qp_check *check, uint32_t index)
         found = qp_check_broken(check, "strategy table %u: in a state that only entries have", index);
     if (!found && qp_state_of(state) == QP_STATE_LIVE && qp_state_argument(state) != 0)
         found = qp_check_broken(check, "strategy table %u: a parent, which tables do not have", index);
+    if (!found && check->quiet && qp_state_of(state) == QP_STATE_LIVE &&
+        (uint32_t)qp_load_acquire(&check->view->header->strategy) != qp_block_make(QP_CLASS_TABLE, index))
+        found = qp_check_broken(check, "strategy table %u: in use, but not in force", index);
     return qp_load_acquire(qp_state_at(check->view, QP_CLASS_TABLE, index)) == state ? found : 0;
 }
 

@@ -5,6 +5,7 @@
 #include "cell.h"
 #include "entry.h"
 #include "error.h"
+#include "strategy.h"
 
 /* ---- one entry ------------------------------------------------------------------------------------------------------ */
 
@@ -51,6 +52,26 @@ static int look_key(struct qp_check *check, uint32_t index, const struct qp_entr
     return 0;
 }
 
+/* An entry that knows the table in force is what its row there says. A key without a row may be anything: it keeps what it
+ * was before its row was dropped. */
+static int look_rule(struct qp_check *check, uint32_t index, const struct qp_entry *e, uint64_t cached, uint64_t word)
+{
+    const struct qp_view *view = check->view;
+    const struct qp_table *table = qp_strategy_table(view, word);
+    const uint8_t *key = qp_entry_key(view, e);
+    struct qp_rule rule;
+    int found = 0;
+    if (!key)
+        return 0; /* look_key has named it */
+    uint32_t row = qp_strategy_match(view, word, key, e->key_bytes);
+    if (qp_strategy_row(cached) != row)
+        found = qp_check_broken(check, "entry %u: its cached strategy is not its key's", index);
+    else if (row != QP_ROW_NONE && qp_strategy_rule(view, table, row, &rule) &&
+             qp_traits_make(rule.kind, rule.algorithm, rule.window_ms) != e->traits)
+        found = qp_check_broken(check, "entry %u: it is not what its strategy says", index);
+    return qp_load_acquire(&view->header->strategy) == word ? found : 0;
+}
+
 static int look_traits(struct qp_check *check, uint32_t index, const struct qp_entry *e)
 {
     unsigned kind = qp_traits_kind(e->traits);
@@ -68,6 +89,8 @@ static int look_traits(struct qp_check *check, uint32_t index, const struct qp_e
         return qp_check_broken(check, "entry %u: it knows a strategy generation that is yet to come", index);
     if (cached & 0xffff)
         return qp_check_broken(check, "entry %u: its strategy cache is nonsense", index);
+    if (qp_strategy_generation(now) == qp_strategy_generation(cached) && look_rule(check, index, e, cached, now))
+        return -QP_EDAMAGED;
     if (e->denied || !qp_check_all_zero(e->remote, sizeof e->remote) || !qp_check_all_zero(e->refund, sizeof e->refund) ||
         e->used_at_s || e->reserved0 || e->reserved1)
         return qp_check_broken(check, "entry %u: a field that this version does not use is not 0", index);
@@ -97,26 +120,51 @@ static int look_cells(struct qp_check *check, uint32_t index, const struct qp_en
     return 0;
 }
 
+/* A cut of a window ends the epoch `floor` and begins the next one, in the place of that window's parity. */
+static int look_windows(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *s)
+{
+    uint32_t window_ms = qp_traits_window_ms(e->traits);
+    if (window_ms == 0)
+        return 0; /* look_traits has named it */
+    for (unsigned parity = 0; parity < 2; parity++) {
+        uint64_t start_ms = s->own[parity].epoch >> 16;
+        if (s->own[parity].base > QP_CELL_COUNT_MAX)
+            return qp_check_broken(check, "entry %u: the base of a window is over 2^39", index);
+        if (start_ms % window_ms || (s->own[parity].epoch && (start_ms / window_ms & 1) != parity))
+            return qp_check_broken(check, "entry %u: an epoch that is not of its window", index);
+    }
+    uint64_t cut = (s->floor >> 16) / window_ms & 1;
+    if (s->own[cut].epoch != s->floor + 1)
+        return qp_check_broken(check, "entry %u: its epoch is not the one after its floor", index);
+    return 0;
+}
+
 static int look_shard(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *s)
 {
     unsigned kind = qp_traits_kind(e->traits);
     if (s->flags & ~QP_SHARD_DELETED)
         return qp_check_broken(check, "entry %u: unknown flags in its shard block", index);
+    if (kind != QP_KIND_COUNTER && s->tombstone.timestamp == 0)
+        return qp_check_broken(check, "entry %u: a change without a version", index);
     if ((s->flags & QP_SHARD_DELETED) && s->tombstone.timestamp == 0)
         return qp_check_broken(check, "entry %u: deleted, without a tombstone", index);
     if ((s->tombstone.timestamp == 0) != (s->tombstone.replica == 0))
         return qp_check_broken(check, "entry %u: half a version", index);
+    if (s->tombstone.replica && s->tombstone.replica != check->view->replica)
+        return qp_check_broken(check, "entry %u: a version of another replica, without an agent", index);
     if (!qp_check_all_zero(s->stamped, sizeof s->stamped))
         return qp_check_broken(check, "entry %u: a stamped point without an agent", index);
-    if (kind == QP_KIND_REGISTER && s->tombstone.timestamp == 0)
-        return qp_check_broken(check, "entry %u: a register without a version", index);
-    if (kind == QP_KIND_COUNTER && s->tombstone.timestamp && s->floor >= s->own[0].epoch)
+    if (kind == QP_KIND_LIMIT)
+        return look_windows(check, index, e, s);
+    if (s->own[1].epoch || s->own[1].base)
+        return qp_check_broken(check, "entry %u: a second epoch in something that has one", index);
+    if (kind == QP_KIND_REGISTER && (s->own[0].epoch || s->floor))
+        return qp_check_broken(check, "entry %u: a register with an epoch", index);
+    if (kind == QP_KIND_COUNTER && s->floor >= s->own[0].epoch)
         return qp_check_broken(check, "entry %u: its own epoch %llu is not above its floor %llu", index,
                                (unsigned long long)s->own[0].epoch, (unsigned long long)s->floor);
-    if (kind == QP_KIND_LIMIT && (s->own[0].base > QP_CELL_COUNT_MAX || s->own[1].base > QP_CELL_COUNT_MAX))
-        return qp_check_broken(check, "entry %u: the base of a window is over 2^39", index);
-    if (kind != QP_KIND_LIMIT && (s->own[1].epoch || s->own[1].base))
-        return qp_check_broken(check, "entry %u: a second epoch in something that has one", index);
+    if (kind == QP_KIND_COUNTER && s->floor && s->tombstone.timestamp == 0)
+        return qp_check_broken(check, "entry %u: a floor without a tombstone", index);
     return 0;
 }
 
@@ -134,7 +182,7 @@ static int look_reference(struct qp_check *check, uint32_t index, const struct q
         else if (block && !s)
             found = qp_check_broken(check, "entry %u: its shard block is out of range", index);
         else if (block && (s->block.kind != QP_BLOCK_SHARD || s->block.parent != index ||
-                           s->block.bytes < sizeof *s - sizeof s->block))
+                           s->block.bytes != sizeof *s - sizeof s->block))
             found = qp_check_broken(check, "entry %u: its shard block belongs to something else", index);
         uint64_t state = found || !block ? 0 : qp_load_acquire(qp_block_state(view, block));
         if (!found && block && qp_state_of(state) != QP_STATE_CLAIMED && qp_state_of(state) != QP_STATE_LIVE)
@@ -153,8 +201,9 @@ static int look_reference(struct qp_check *check, uint32_t index, const struct q
 static int look_used(struct qp_check *check, uint32_t index, const struct qp_entry *e, uint64_t state)
 {
     bool leaving = qp_state_of(state) == QP_STATE_DEAD;
-    int found = qp_state_argument(state) && qp_state_of(state) == QP_STATE_LIVE
-                    ? qp_check_broken(check, "entry %u: live, with an argument in its state word", index)
+    int found = qp_state_argument(state) && qp_state_of(state) != QP_STATE_CLOSING
+                    ? qp_check_broken(check, "entry %u: %s, with an argument in its state word", index,
+                                      leaving ? "dead" : "live")
                     : look_key(check, index, e);
     if (!found)
         found = look_traits(check, index, e);

@@ -115,6 +115,8 @@ int qp_layout_verify(const struct qp_identity *id)
     qp_layout_plan(&(struct qp_sizes){id->counters, id->threads, id->strategy_bytes}, &plan);
     if (plan.segment_bytes != id->segment_bytes || plan.counters_max != id->counters_max ||
         plan.records != id->records || plan.bucket_count != id->bucket_count ||
+        plan.strategy_bytes != id->strategy_bytes || plan.reserved0 != id->reserved0 ||
+        memcmp(plan.reserved1, id->reserved1, sizeof plan.reserved1) ||
         memcmp(plan.class_count, id->class_count, sizeof plan.class_count) ||
         memcmp(plan.class_bytes, id->class_bytes, sizeof plan.class_bytes) ||
         memcmp(plan.region, id->region, sizeof plan.region))

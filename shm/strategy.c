@@ -186,11 +186,21 @@ static int append_changed(struct builder *builder, struct source *source)
     return error || !put ? error : append(builder, put);
 }
 
+/* Whether a put adds a row; if not it replaces one, and that needs no more room than there is, also in a full table. */
+static bool puts_a_new_row(const struct source *source)
+{
+    struct qp_rule rule;
+    bool found = false;
+    for (uint32_t row = 0; source->put && !found && qp_strategy_rule(source->view, source->old, row, &rule); row++)
+        found = compare(rule.prefix, rule.prefix_bytes, source->put->prefix, source->put->prefix_bytes) == 0;
+    return source->put && !found;
+}
+
 /* Rows and prefixes share a table: room for as many rows as the source can have, then the prefixes. */
 static int fill_table(struct qp_view *view, struct qp_table *table, struct source *source)
 {
     uint32_t rows = source->list ? source->list_count
-                                 : (source->old ? row_count(view, source->old) : 0) + (source->put != NULL);
+                                 : (source->old ? row_count(view, source->old) : 0) + puts_a_new_row(source);
     uint64_t prefixes_at = sizeof *table + (uint64_t)rows * sizeof(struct qp_row);
     if (rows >= QP_ROW_NONE || prefixes_at > table_bytes(view))
         return -QP_ESTRATEGIES;
