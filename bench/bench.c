@@ -293,6 +293,18 @@ int bench_team_replace(struct bench_team *team, unsigned worker)
     return wait_for(team, 2, "take a dead one's place", ATTACH_PATIENCE_NS); /* attached, then ready */
 }
 
+int bench_team_sleeps(const struct bench_team *team, unsigned worker)
+{
+    char path[64], line[512] = "";
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)team->pids[worker]);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return 0;
+    char *name_end = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL; /* PID (NAME) STATE ... */
+    fclose(file);
+    return name_end && name_end[1] == ' ' && name_end[2] != 'R';
+}
+
 uint64_t bench_team_acked(const struct bench_team *team, unsigned worker)
 {
     return atomic_load_explicit(&team->page->tallies[worker].acked, memory_order_relaxed);
@@ -331,7 +343,6 @@ struct bench_figure bench_figure_of(const double *values, size_t count)
     double sorted[BENCH_ROUNDS_MAX];
     memcpy(sorted, values, count * sizeof(*sorted));
     qsort(sorted, count, sizeof(*sorted), compare_doubles);
-    return (struct bench_figure){.median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2,
-                                 .min = sorted[0],
-                                 .max = sorted[count - 1]};
+    return (struct bench_figure){
+        .median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2, .min = sorted[0], .max = sorted[count - 1]};
 }

@@ -64,8 +64,8 @@ struct bench_worker {
     unsigned index;
     size_t draw_at;          /* the next draw */
     const _Atomic int *stop; /* set at the end of the slice */
-    _Atomic uint64_t *
-        acked; /* not NULL: raised after every operation, so that it is known what a killed worker had done */
+    _Atomic uint64_t
+        *acked;    /* not NULL: raised after every operation, so that it is known what a killed worker had done */
     uint64_t ops;  /* out: of this slice */
     uint64_t seen; /* out: sum of the counts that were read; every counter is loaded with 1 */
 };
@@ -116,6 +116,9 @@ void bench_team_signal(struct bench_team *team, unsigned worker, int signal_numb
 int bench_team_replace(struct bench_team *team, unsigned worker);
 /* Operations done by one worker, and by those who were killed in its place, since the team was started. */
 uint64_t bench_team_acked(const struct bench_team *team, unsigned worker);
+
+/* Whether a worker waits for something, and not for a CPU. */
+int bench_team_sleeps(const struct bench_team *team, unsigned worker);
 
 void bench_sleep_ns(uint64_t ns);
 

@@ -54,8 +54,7 @@ static int store_open(struct lmdb_store *store)
     if (!code)
         code = mdb_env_set_maxreaders(store->env, 2 * BENCH_WORKERS_MAX);
     if (!code)
-        code = mdb_env_open(store->env, store->path, MDB_NOSUBDIR | MDB_WRITEMAP | MDB_NOSYNC | MDB_NOMEMINIT,
-                            0600);
+        code = mdb_env_open(store->env, store->path, MDB_NOSUBDIR | MDB_WRITEMAP | MDB_NOSYNC | MDB_NOMEMINIT, 0600);
     if (!code)
         code = mdb_txn_begin(store->env, NULL, 0, &txn);
     if (!code) {

@@ -17,8 +17,8 @@ static inline int bench_stopped(const struct bench_worker *worker)
 }
 
 /* The loop for faults.c, which times nothing: it tells of every operation when it is done. */
-static inline __attribute__((always_inline)) int bench_loop_acked(struct bench_worker *worker,
-                                                                  bench_key_op *op, void *context)
+static inline __attribute__((always_inline)) int bench_loop_acked(struct bench_worker *worker, bench_key_op *op,
+                                                                  void *context)
 {
     const struct bench_keys *set = worker->job->keys;
     uint64_t acked = atomic_load_explicit(worker->acked, memory_order_relaxed);

@@ -64,8 +64,7 @@ static int locked_setup(const struct bench_job *job, void **state, uint32_t lock
         return bench_error("no memory for a table");
     locked->lock_mask = lock_count - 1;
     locked->locks = bench_shared_alloc(lock_count * sizeof(struct lock));
-    if (!locked->locks || locks_make(locked->locks, lock_count) ||
-        bench_table_make(&locked->table, job->keys)) {
+    if (!locked->locks || locks_make(locked->locks, lock_count) || bench_table_make(&locked->table, job->keys)) {
         locked_teardown(locked);
         return bench_error("the table under a mutex could not be made");
     }

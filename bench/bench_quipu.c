@@ -30,8 +30,7 @@ static void store_teardown(void *state)
 static int store_make(struct quipu_store *store)
 {
     const struct bench_keys *keys = store->job->keys;
-    struct quipu_create_options options = {.struct_bytes = sizeof(options),
-                                           .counters = (uint32_t)keys->key_count};
+    struct quipu_create_options options = {.struct_bytes = sizeof(options), .counters = (uint32_t)keys->key_count};
     int code = quipu_create(store->path, &options);
     if (code)
         return failed_at("quipu_create", code);

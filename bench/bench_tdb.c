@@ -54,9 +54,9 @@ static int store_setup(const struct bench_job *job, void **state)
         return bench_error("no memory for tdb");
     snprintf(store->path, sizeof(store->path), "%s/counters.tdb", job->dir);
     int chains = (int)job->keys->key_count | 1;
-    store->tdb = tdb_open(store->path, chains,
-                          TDB_MUTEX_LOCKING | TDB_CLEAR_IF_FIRST | TDB_INCOMPATIBLE_HASH | TDB_NOSYNC,
-                          O_RDWR | O_CREAT, 0600);
+    store->tdb =
+        tdb_open(store->path, chains, TDB_MUTEX_LOCKING | TDB_CLEAR_IF_FIRST | TDB_INCOMPATIBLE_HASH | TDB_NOSYNC,
+                 O_RDWR | O_CREAT, 0600);
     if (!store->tdb) {
         perror(store->path);
         store_teardown(store);

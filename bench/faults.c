@@ -5,7 +5,8 @@
 
 #include <signal.h>
 
-#define WATCH_NS 20000000ull   /* how long the others are watched after a stop or a kill */
+#define WATCH_NS 20000000ull /* how long the others are watched after a stop or a kill */
+#define WATCHES_MAX 100
 #define PAUSE_NS_MIN 500000ull /* between two faults */
 #define PAUSE_NS_SPREAD 2000000ull
 
@@ -29,14 +30,31 @@ static uint64_t acked_by_others(const struct victim_team *victims, unsigned vict
     return acked;
 }
 
-/* Sends the signal and watches. Whether the others stood still: an add that was under way may still return.
- */
+static int others_sleep(const struct victim_team *victims, unsigned victim)
+{
+    for (unsigned i = 0; i < victims->workers; i++) {
+        if (i != victim && !bench_team_sleeps(victims->team, i))
+            return 0;
+    }
+    return 1;
+}
+
+/* Sends the signal and watches. Whether the others stood still: nothing was added but what was under way, and they
+ * wait for something. While they only wait for a CPU nothing is known: the machine is busy, so they are watched on. Who
+ * is at it for so long that WATCHES_MAX runs out turns in circles, and stands still too. */
 static int others_stand_still(struct victim_team *victims, unsigned victim, int signal_number)
 {
     bench_team_signal(victims->team, victim, signal_number);
     uint64_t before = acked_by_others(victims, victim);
-    bench_sleep_ns(WATCH_NS);
-    return acked_by_others(victims, victim) - before < victims->workers;
+    for (unsigned watches = 0; watches < WATCHES_MAX; watches++) {
+        bench_sleep_ns(WATCH_NS);
+        int sleep = others_sleep(victims, victim); /* looked at first: who sleeps now added nothing after */
+        if (acked_by_others(victims, victim) - before >= victims->workers)
+            return 0;
+        if (sleep)
+            return 1;
+    }
+    return 1;
 }
 
 static int inflict(struct victim_team *victims, struct bench_fault *fault, unsigned times)
@@ -57,8 +75,7 @@ static int inflict(struct victim_team *victims, struct bench_fault *fault, unsig
 }
 
 /* sum(counters) == keys + adds that returned + at most one for each kill. */
-static int settle(const struct bench_job *job, struct victim_team *victims, void *state,
-                  struct bench_fault *fault)
+static int settle(const struct bench_job *job, struct victim_team *victims, void *state, struct bench_fault *fault)
 {
     int64_t sum = 0, expected = (int64_t)job->keys->key_count;
     if (fault->contender->sum(state, &sum))

@@ -43,8 +43,7 @@ static const struct argp_option option_table[] = {
     {"json", KEY_JSON, NULL, 0, "Print JSON instead of tables", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Length of one slice: one contender in one round (0.5)", 0},
     {"rounds", KEY_ROUNDS, "N", 0, "Rounds, 5 to 99 (5)", 0},
-    {"workers", KEY_WORKERS, "N", 0,
-     "Processes of the second measurement of each row (2); the first is with 1", 0},
+    {"workers", KEY_WORKERS, "N", 0, "Processes of the second measurement of each row (2); the first is with 1", 0},
     {"dir", KEY_DIR, "DIR", 0, "Where the files of the contenders go: a file system in memory (/dev/shm)", 0},
     {"smoke", KEY_SMOKE, NULL, 0, "Few keys and short slices: only to see that everything counts exactly", 0},
     {"faults", KEY_FAULTS, "N", 0,
@@ -143,8 +142,7 @@ static size_t slices_of(const struct options *options)
 
 static int run_rows(const struct options *options, struct bench_report *report)
 {
-    struct bench_listener listener = {
-        .slice = bench_report_slice, .result = bench_report_result, .arg = report};
+    struct bench_listener listener = {.slice = bench_report_slice, .result = bench_report_result, .arg = report};
     for (size_t r = 0; r < bench_row_count; r++) {
         if (options->is_chosen[r] && bench_row_run(&bench_rows[r], &options->settings, &listener))
             return -1;
@@ -175,8 +173,7 @@ static int run_in_private_dir(struct options *options)
     }
     options->settings.dir = dir;
     bench_machine_look(&machine);
-    struct bench_report *report =
-        bench_report_open(&options->settings, &machine, slices_of(options), options->json);
+    struct bench_report *report = bench_report_open(&options->settings, &machine, slices_of(options), options->json);
     if (!report) {
         rmdir(dir);
         bench_error("no memory for a report");
@@ -195,8 +192,7 @@ static int run_in_private_dir(struct options *options)
 
 int main(int argc, char **argv)
 {
-    struct options options = {
-        .settings = {.slice_ns = 0, .rounds = BENCH_ROUNDS_MIN, .workers = 2, .dir = "/dev/shm"}};
+    struct options options = {.settings = {.slice_ns = 0, .rounds = BENCH_ROUNDS_MIN, .workers = 2, .dir = "/dev/shm"}};
     const struct argp parser = {option_table,
                                 parse_option,
                                 "--only NAME...",

@@ -82,18 +82,16 @@ static void print_head(const struct bench_report *report)
     bold("quipu-bench", 0);
     printf(" %s", quipu_version());
     if (report->slice_count)
-        printf("   %u rounds of %g s each", report->settings->rounds,
-               (double)report->settings->slice_ns / 1e9);
+        printf("   %u rounds of %g s each", report->settings->rounds, (double)report->settings->slice_ns / 1e9);
     printf("%s\n", report->settings->smoke ? "   (smoke run: few keys, figures mean little)" : "");
-    printf("%s, %u CPUs%s, load %.2f; %s; %s\n", machine->cpu, machine->cpus,
-           machine->is_virtual ? " (virtual)" : "", machine->load, machine->kernel, machine->compiler);
+    printf("%s, %u CPUs%s, load %.2f; %s; %s\n", machine->cpu, machine->cpus, machine->is_virtual ? " (virtual)" : "",
+           machine->load, machine->kernel, machine->compiler);
     if (report->settings->workers > machine->cpus)
         printf("more processes than CPUs: they take turns, and the scheduler is measured too\n");
     print_absent();
     if (report->slice_count)
-        printf(
-            "ns/op: time of one process for one operation, median of the rounds; ours/this below 1: ours is "
-            "faster\n");
+        printf("ns/op: time of one process for one operation, median of the rounds; ours/this below 1: ours is "
+               "faster\n");
 }
 
 static void print_result(const struct bench_result *result)
@@ -105,8 +103,8 @@ static void print_result(const struct bench_result *result)
     int width = printf("%s; %s key%s", result->row->what, grouped(result->key_count, keys, sizeof(keys)),
                        result->key_count > 1 ? "s" : "");
     printf("%*s\n", TABLE_COLUMNS - 13 - width, processes);
-    printf("  %-19s %9s %9s %9s %10s %6s  %-5s %10s\n", "", "ns/op", "min", "max", "total M/s", "cpu",
-           "exact", "ours/this");
+    printf("  %-19s %9s %9s %9s %10s %6s  %-5s %10s\n", "", "ns/op", "min", "max", "total M/s", "cpu", "exact",
+           "ours/this");
     for (size_t i = 0; i < result->measure_count; i++) {
         const struct bench_measure *measure = &result->measures[i];
         printf("  %-19s", measure->contender->name);
@@ -130,15 +128,15 @@ static void print_faults(const struct bench_row *row, int smoke, const struct be
     printf("%s; %s keys; one process after the other is stopped, then killed\n", row->what,
            grouped(smoke ? row->key_count_smoke : row->key_count, keys, sizeof(keys)));
     printf("  %-19s %23s %23s %9s %9s  %-5s\n", "", "one stopped:", "one killed:", "adds", "adds", "");
-    printf("  %-19s %23s %23s %9s %9s  %-5s\n", "", "others stood still", "others stood still", "lost",
-           "too many", "exact");
+    printf("  %-19s %23s %23s %9s %9s  %-5s\n", "", "others stood still", "others stood still", "lost", "too many",
+           "exact");
     for (size_t i = 0; i < bench_row_contenders(row); i++) {
         const struct bench_fault *fault = &faults[i];
         int64_t too_many = fault->extra - (int64_t)fault->kills;
         snprintf(stops, sizeof(stops), "%u times of %u", fault->stops_still, fault->stops);
         snprintf(kills, sizeof(kills), "%u times of %u", fault->kills_still, fault->kills);
-        printf("  %-19s %23s %23s %9lld %9lld  %s\n", fault->contender->name, stops, kills,
-               (long long)fault->lost, (long long)(too_many > 0 ? too_many : 0),
+        printf("  %-19s %23s %23s %9lld %9lld  %s\n", fault->contender->name, stops, kills, (long long)fault->lost,
+               (long long)(too_many > 0 ? too_many : 0),
                !fault->finished              ? "HUNG"
                : bench_fault_is_exact(fault) ? "yes"
                                              : "NO");
@@ -151,8 +149,7 @@ void bench_rows_list(void)
     for (size_t r = 0; r < bench_row_count; r++) {
         const struct bench_row *row = &bench_rows[r];
         bold(row->name, 13);
-        printf("%s; %s key%s\n", row->what, grouped(row->key_count, keys, sizeof(keys)),
-               row->key_count > 1 ? "s" : "");
+        printf("%s; %s key%s\n", row->what, grouped(row->key_count, keys, sizeof(keys)), row->key_count > 1 ? "s" : "");
         for (size_t i = 0; i < bench_row_contenders(row); i++)
             printf("  %-19s %s\n", row->contenders[i]->name, row->contenders[i]->what);
     }
@@ -166,10 +163,10 @@ static json_t *json_of_measure(const struct bench_measure *measure, unsigned rou
     json_t *round_ns = json_array();
     for (unsigned r = 0; r < rounds; r++)
         json_array_append_new(round_ns, json_real(measure->round_ns[r]));
-    return json_pack("{s:s, s:f, s:f, s:f, s:o, s:f, s:f, s:b, s:f}", "name", measure->contender->name,
-                     "op_ns", measure->op_ns.median, "op_ns_min", measure->op_ns.min, "op_ns_max",
-                     measure->op_ns.max, "op_ns_rounds", round_ns, "ops_per_s", measure->ops_per_s,
-                     "cpu_share", measure->cpu_share, "exact", measure->exact, "ratio", measure->ratio);
+    return json_pack("{s:s, s:f, s:f, s:f, s:o, s:f, s:f, s:b, s:f}", "name", measure->contender->name, "op_ns",
+                     measure->op_ns.median, "op_ns_min", measure->op_ns.min, "op_ns_max", measure->op_ns.max,
+                     "op_ns_rounds", round_ns, "ops_per_s", measure->ops_per_s, "cpu_share", measure->cpu_share,
+                     "exact", measure->exact, "ratio", measure->ratio);
 }
 
 static json_t *json_of_result(const struct bench_result *result)
@@ -177,9 +174,8 @@ static json_t *json_of_result(const struct bench_result *result)
     json_t *contenders = json_array();
     for (size_t i = 0; i < result->measure_count; i++)
         json_array_append_new(contenders, json_of_measure(&result->measures[i], result->rounds));
-    return json_pack("{s:s, s:s, s:i, s:I, s:o}", "row", result->row->name, "what", result->row->what,
-                     "workers", (int)result->workers, "keys", (json_int_t)result->key_count, "contenders",
-                     contenders);
+    return json_pack("{s:s, s:s, s:i, s:I, s:o}", "row", result->row->name, "what", result->row->what, "workers",
+                     (int)result->workers, "keys", (json_int_t)result->key_count, "contenders", contenders);
 }
 
 static json_t *json_of_faults(const struct bench_row *row, const struct bench_fault *faults)
@@ -187,12 +183,12 @@ static json_t *json_of_faults(const struct bench_row *row, const struct bench_fa
     json_t *list = json_array();
     for (size_t i = 0; i < bench_row_contenders(row); i++) {
         const struct bench_fault *fault = &faults[i];
-        json_array_append_new(
-            list, json_pack("{s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:b, s:b}", "name", fault->contender->name,
-                            "stops", (int)fault->stops, "stops_still", (int)fault->stops_still, "kills",
-                            (int)fault->kills, "kills_still", (int)fault->kills_still, "lost",
-                            (json_int_t)fault->lost, "extra", (json_int_t)fault->extra, "finished",
-                            fault->finished, "exact", bench_fault_is_exact(fault)));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:b, s:b}", "name", fault->contender->name,
+                                        "stops", (int)fault->stops, "stops_still", (int)fault->stops_still, "kills",
+                                        (int)fault->kills, "kills_still", (int)fault->kills_still, "lost",
+                                        (json_int_t)fault->lost, "extra", (json_int_t)fault->extra, "finished",
+                                        fault->finished, "exact", bench_fault_is_exact(fault)));
     }
     return list;
 }
@@ -204,12 +200,12 @@ static void json_print(const struct bench_report *report)
     json_t *absent = json_array();
     for (const char *const *name = bench_absent; *name; name++)
         json_array_append_new(absent, json_string(*name));
-    json_t *document = json_pack(
-        "{s:s, s:{s:s, s:i, s:b, s:s, s:s, s:f}, s:{s:f, s:i, s:b}, s:o, s:b, s:O}", "version",
-        quipu_version(), "machine", "cpu", machine->cpu, "cpus", (int)machine->cpus, "virtual",
-        machine->is_virtual, "kernel", machine->kernel, "compiler", machine->compiler, "load", machine->load,
-        "settings", "seconds", (double)settings->slice_ns / 1e9, "rounds", (int)settings->rounds, "smoke",
-        settings->smoke, "absent", absent, "exact", report->all_exact, "results", report->results);
+    json_t *document =
+        json_pack("{s:s, s:{s:s, s:i, s:b, s:s, s:s, s:f}, s:{s:f, s:i, s:b}, s:o, s:b, s:O}", "version",
+                  quipu_version(), "machine", "cpu", machine->cpu, "cpus", (int)machine->cpus, "virtual",
+                  machine->is_virtual, "kernel", machine->kernel, "compiler", machine->compiler, "load", machine->load,
+                  "settings", "seconds", (double)settings->slice_ns / 1e9, "rounds", (int)settings->rounds, "smoke",
+                  settings->smoke, "absent", absent, "exact", report->all_exact, "results", report->results);
     if (report->faults)
         json_object_set(document, "faults", report->faults);
     json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
@@ -221,8 +217,8 @@ static void json_print(const struct bench_report *report)
  * ---------------------------------------------------------------------------------------------------------
  */
 
-struct bench_report *bench_report_open(const struct bench_settings *settings,
-                                       const struct bench_machine *machine, size_t slice_count, int json)
+struct bench_report *bench_report_open(const struct bench_settings *settings, const struct bench_machine *machine,
+                                       size_t slice_count, int json)
 {
     struct bench_report *report = calloc(1, sizeof(*report));
     if (!report)
@@ -251,8 +247,7 @@ void bench_report_result(void *arg, const struct bench_result *result)
         print_result(result);
 }
 
-void bench_report_faults(struct bench_report *report, const struct bench_row *row,
-                         const struct bench_fault *faults)
+void bench_report_faults(struct bench_report *report, const struct bench_row *row, const struct bench_fault *faults)
 {
     for (size_t i = 0; i < bench_row_contenders(row); i++)
         report->all_exact &= bench_fault_is_exact(&faults[i]);

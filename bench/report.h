@@ -20,13 +20,12 @@ void bench_machine_look(struct bench_machine *out);
 
 struct bench_report; /* collects JSON, or prints tables as they come */
 
-struct bench_report *bench_report_open(const struct bench_settings *settings,
-                                       const struct bench_machine *machine, size_t slice_count, int json);
+struct bench_report *bench_report_open(const struct bench_settings *settings, const struct bench_machine *machine,
+                                       size_t slice_count, int json);
 void bench_report_slice(void *report, const struct bench_row *row, unsigned workers, const char *contender);
 void bench_report_result(void *report, const struct bench_result *result);
 
-void bench_report_faults(struct bench_report *report, const struct bench_row *row,
-                         const struct bench_fault *faults);
+void bench_report_faults(struct bench_report *report, const struct bench_row *row, const struct bench_fault *faults);
 
 /* Prints what is left to print. Returns whether every contender was exact. */
 int bench_report_close(struct bench_report *report);

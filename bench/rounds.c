@@ -33,8 +33,8 @@ struct race {
 
 /* The law of the column "exact": adds: sum(counters) == keys + adds done, each key being loaded with 1.
  * Reads: sum(what was read) == reads done. */
-static int check_exact(const struct race *race, const struct entrant *entrant,
-                       const struct bench_slice *slice, int *exact)
+static int check_exact(const struct race *race, const struct entrant *entrant, const struct bench_slice *slice,
+                       int *exact)
 {
     int adds = race->job.op == BENCH_OP_ADD || race->job.op == BENCH_OP_ADD_HANDLE;
     if (!adds || !entrant->contender->sum) {
@@ -48,15 +48,13 @@ static int check_exact(const struct race *race, const struct entrant *entrant,
     return 0;
 }
 
-static int race_slice(struct race *race, struct entrant *entrant, struct bench_measure *measure,
-                      unsigned round)
+static int race_slice(struct race *race, struct entrant *entrant, struct bench_measure *measure, unsigned round)
 {
     struct bench_slice slice;
     if (bench_team_slice(entrant->team, race->settings->slice_ns, &slice))
         return -1;
     if (slice.ops == 0)
-        return bench_error("%s did nothing in a whole slice; give it more --seconds",
-                           entrant->contender->name);
+        return bench_error("%s did nothing in a whole slice; give it more --seconds", entrant->contender->name);
     entrant->ops_total += slice.ops;
     entrant->elapsed_ns += slice.elapsed_ns;
     entrant->cpu_ns += slice.cpu_ns;
@@ -174,13 +172,12 @@ static int check_room(const struct race *race, size_t key_count)
 int bench_row_run(const struct bench_row *row, const struct bench_settings *settings,
                   const struct bench_listener *listener)
 {
-    struct race race = {
-        .row = row, .settings = settings, .listener = listener, .count = bench_row_contenders(row)};
+    struct race race = {.row = row, .settings = settings, .listener = listener, .count = bench_row_contenders(row)};
     size_t key_count = settings->smoke ? row->key_count_smoke : row->key_count;
     if (check_room(&race, key_count) || bench_keys_make(&race.keys, key_count, row->draw))
         return -1;
-    race.job = (struct bench_job){
-        .op = row->op, .workers_max = settings->workers, .dir = settings->dir, .keys = &race.keys};
+    race.job =
+        (struct bench_job){.op = row->op, .workers_max = settings->workers, .dir = settings->dir, .keys = &race.keys};
     int failed = race_setup(&race) || race_with(&race, 1);
     if (!failed && settings->workers > 1)
         failed = race_with(&race, settings->workers);

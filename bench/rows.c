@@ -63,8 +63,8 @@ const struct bench_row bench_rows[] = {
         .draw = BENCH_DRAW_SHUFFLED,
         .key_count = 1000000,
         .key_count_smoke = 10000,
-        .contenders = {&bench_quipu, &bench_two_misses, &bench_fixed_table, &bench_mutex_one,
-                       &bench_mutex_many, TDB LMDB},
+        .contenders = {&bench_quipu, &bench_two_misses, &bench_fixed_table, &bench_mutex_one, &bench_mutex_many,
+                       TDB LMDB},
     },
     {
         .name = "get",

@@ -23,8 +23,7 @@ int bench_table_make(struct bench_table *out, const struct bench_keys *keys)
     while (buckets < 2 * keys->key_count)
         buckets *= 2;
     size_t node_bytes = (keys->key_count + 1) * sizeof(struct bench_table_node);
-    *out =
-        (struct bench_table){.bucket_mask = (uint32_t)buckets - 1, .node_count = (uint32_t)keys->key_count};
+    *out = (struct bench_table){.bucket_mask = (uint32_t)buckets - 1, .node_count = (uint32_t)keys->key_count};
     out->memory_bytes = node_bytes + buckets * sizeof(*out->buckets);
     out->memory = bench_shared_alloc(out->memory_bytes);
     if (!out->memory)

@@ -61,15 +61,13 @@ static inline uint64_t bench_hash(const char *key, size_t bytes)
 {
     uint64_t hash = 0xa0761d6478bd642full ^ bytes;
     while (bytes > 16) {
-        hash = bench_hash_fold(bench_hash_load(key, 8) ^ 0xe7037ed1a0b428dbull,
-                               bench_hash_load(key + 8, 8) ^ hash);
+        hash = bench_hash_fold(bench_hash_load(key, 8) ^ 0xe7037ed1a0b428dbull, bench_hash_load(key + 8, 8) ^ hash);
         key += 16;
         bytes -= 16;
     }
     uint64_t first = bench_hash_load(key, bytes);
     uint64_t last = bytes > 8 ? bench_hash_load(key + bytes - 8, 8) : 0;
-    return bench_hash_fold(bench_hash_fold(first ^ 0xe7037ed1a0b428dbull, last ^ hash),
-                           0x8ebc6af09c88c6e3ull);
+    return bench_hash_fold(bench_hash_fold(first ^ 0xe7037ed1a0b428dbull, last ^ hash), 0x8ebc6af09c88c6e3ull);
 }
 
 static inline uint32_t bench_table_bucket(const struct bench_table *table, uint64_t hash)
@@ -78,8 +76,8 @@ static inline uint32_t bench_table_bucket(const struct bench_table *table, uint6
 }
 
 /* NULL: there is no such key. */
-static inline struct bench_table_node *bench_table_find(const struct bench_table *table, uint64_t hash,
-                                                        const char *key, uint32_t key_bytes)
+static inline struct bench_table_node *bench_table_find(const struct bench_table *table, uint64_t hash, const char *key,
+                                                        uint32_t key_bytes)
 {
     uint32_t index = table->buckets[bench_table_bucket(table, hash)];
     while (index) {

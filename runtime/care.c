@@ -55,6 +55,9 @@ static uint64_t partial_pass(struct quipu *q, struct qp_worker *worker, uint32_t
     do {
         uint64_t first = qp_add_relaxed(&q->view.header->sweep_cursor, CHUNK_ITEMS) % items;
         qp_sweep_range(worker, first, CHUNK_ITEMS, &sweep);
+        /* The cursor goes round, so the last chunk of a round goes on from the first item. */
+        if (first + CHUNK_ITEMS > items)
+            qp_sweep_range(worker, 0, first + CHUNK_ITEMS - items, &sweep);
         covered += CHUNK_ITEMS;
     } while (covered < items && qp_clock_monotonic_us() < stop_us);
     uint64_t done = recovered + sweep.done + pass_grace(q, &sweep);
@@ -64,6 +67,8 @@ static uint64_t partial_pass(struct quipu *q, struct qp_worker *worker, uint32_t
 int quipu_upkeep(struct quipu *q, uint32_t budget_us)
 {
     int error = 0;
+    if (!q)
+        return -EINVAL;
     struct qp_worker *worker = qp_thread_worker(q, &error);
     if (!worker)
         return error;
@@ -95,6 +100,14 @@ bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attem
         return true;
     if (!known_full)
         qp_store_relaxed(retry_at, now + ROOM_RETRY_MS);
+    qp_add_relaxed(&q->view.header->stat_full_refusals, 1);
+    return false;
+}
+
+bool qp_care_make_table(struct quipu *q, struct qp_worker *worker, uint32_t attempt)
+{
+    if (attempt < ROOM_ATTEMPTS && qp_care_pass(q, worker))
+        return true;
     qp_add_relaxed(&q->view.header->stat_full_refusals, 1);
     return false;
 }
@@ -154,6 +167,8 @@ static void read_header(const struct qp_view *view, struct quipu_stat *stat)
 int quipu_stat(struct quipu *q, struct quipu_stat *out)
 {
     int error = 0;
+    if (!q)
+        return -EINVAL;
     struct qp_worker *worker = q->private_ ? qp_thread_worker(q, &error) : NULL;
     const struct qp_view *view = &q->view;
     if (error)
@@ -186,6 +201,8 @@ int quipu_stat(struct quipu *q, struct quipu_stat *out)
 static int check(struct quipu *q, bool quiet, char *finding, size_t finding_bytes)
 {
     int error = 0;
+    if (!q)
+        return -EINVAL;
     struct qp_worker *worker = q->private_ ? qp_thread_worker(q, &error) : NULL;
     if (error)
         return error;

@@ -15,4 +15,8 @@ uint64_t qp_care_pass(struct quipu *q, struct qp_worker *worker);
  * known to be full a moment ago is not searched again. */
 bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attempt);
 
+/* The same for a strategy table. It always searches: that a key found no room a moment ago says nothing about tables, and
+ * strategies are changed by people. */
+bool qp_care_make_table(struct quipu *q, struct qp_worker *worker, uint32_t attempt);
+
 #endif

@@ -43,7 +43,7 @@ const char *quipu_error(int error)
         "the strategy table is full",
         "this segment was opened read-only",
     };
-    int code = error < 0 ? -error : error;
+    int code = error < 0 ? (int)(0u - (unsigned)error) : error; /* INT_MIN stays what it is */
     if (code >= QUIPU_EFORMAT && code <= QUIPU_EREADONLY)
         return own[code - QUIPU_EFORMAT];
     switch (code) {

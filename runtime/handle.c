@@ -14,6 +14,8 @@
 #include "care.h"
 #include "clock.h"
 
+#define CROWDED_LOOKS 10
+
 __thread struct qp_thread_cache qp_thread_cache[QP_THREAD_CACHE] __attribute__((tls_model("initial-exec")));
 
 static struct {
@@ -149,9 +151,15 @@ static int join(struct quipu *q)
     struct qp_private *mine = q->private_;
     close_inherited_lock(q); /* of the parent, if we are a child that ran no fork handlers */
     int fd = qp_handle_fd(q);
-    int error = fd < 0 ? fd : qp_process_join(&q->view, fd, qp_clock_unix_ms(), &mine->tenant);
-    if (error == -QP_ETHREADS)
-        error = join_crowded(q, fd, &mine->tenant);
+    int error = fd < 0 ? fd : -QP_ETHREADS;
+    /* Records of the dead may be freed by others between our look for a free one and our look for a dead one. */
+    for (int looks = 0; error == -QP_ETHREADS && looks < CROWDED_LOOKS; looks++) {
+        if (looks)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        error = qp_process_join(&q->view, fd, qp_clock_unix_ms(), &mine->tenant);
+        if (error == -QP_ETHREADS)
+            error = join_crowded(q, fd, &mine->tenant);
+    }
     if (error)
         return error;
     q->lock_fd = mine->tenant.fd;
@@ -170,16 +178,28 @@ static struct qp_thread *find_thread(struct quipu *q, const void *who)
     return NULL;
 }
 
-static struct qp_thread *add_thread(struct quipu *q, const void *who)
+/* A slot for this thread. With none free, perhaps dead processes hold some; and what another process is recovering at this moment is
+ * free in a moment: so a few looks, a millisecond apart. */
+static struct qp_slot *find_slot(struct quipu *q)
 {
-    struct qp_slot *slot = qp_slot_claim(&q->view, q->private_->tenant.owner);
     struct qp_prober prober;
-    if (!slot && qp_prober_open(&prober, &q->view, qp_handle_fd(q)) == 0) {
-        struct qp_liveness liveness = qp_prober_liveness(&prober);
+    struct qp_slot *slot = qp_slot_claim(&q->view, q->private_->tenant.owner);
+    if (slot || qp_prober_open(&prober, &q->view, qp_handle_fd(q)))
+        return slot;
+    struct qp_liveness liveness = qp_prober_liveness(&prober);
+    for (int looks = 0; !slot && looks < CROWDED_LOOKS; looks++) {
+        if (looks)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         qp_recover_dead_slots(&q->view, &liveness);
-        qp_prober_close(&prober);
         slot = qp_slot_claim(&q->view, q->private_->tenant.owner);
     }
+    qp_prober_close(&prober);
+    return slot;
+}
+
+static struct qp_thread *add_thread(struct quipu *q, const void *who)
+{
+    struct qp_slot *slot = find_slot(q);
     if (!slot)
         return NULL;
     struct qp_thread *thread = &q->private_->thread[slot - q->view.slots];
@@ -278,9 +298,19 @@ static int attach(const char *segment, const struct quipu_open_options *options,
     return 0;
 }
 
+/* Words that a caller of this version leaves 0: another value asks for something that this library does not know. */
+static bool all_zero(const uint32_t *words, size_t word_count)
+{
+    uint32_t any = 0;
+    for (size_t i = 0; i < word_count; i++)
+        any |= words[i];
+    return any == 0;
+}
+
 int quipu_open(const char *segment, const struct quipu_open_options *options, struct quipu **out)
 {
-    if (!out || (options && options->struct_bytes != sizeof *options))
+    if (!out || (options && (options->struct_bytes != sizeof *options ||
+                             !all_zero(options->reserved, sizeof options->reserved / sizeof options->reserved[0]))))
         return -EINVAL;
     struct quipu *q = calloc(1, sizeof *q);
     if (!q)
@@ -316,6 +346,8 @@ void quipu_close(struct quipu *q)
             q->private_->tenant.fd = -1; /* the program closed it */
         if (q->private_->joined)
             qp_process_leave(&q->view, &q->private_->tenant);
+        else
+            close_inherited_lock(q); /* a child that ran no fork handlers, and never joined */
         munmap(q->private_, private_bytes(q));
     }
     if (is_our_file(q, q->fd))
@@ -331,7 +363,8 @@ int quipu_create(const char *segment, const struct quipu_create_options *options
     static const struct quipu_create_options defaults = {.struct_bytes = sizeof defaults};
     const struct quipu_create_options *o = options ? options : &defaults;
     char path[QP_PATH_BYTES];
-    if (o->struct_bytes != sizeof *o)
+    if (o->struct_bytes != sizeof *o || o->fence > 1 ||
+        !all_zero(o->reserved, sizeof o->reserved / sizeof o->reserved[0]))
         return -EINVAL;
     struct qp_segment_request request = {
         .sizes = {o->counters ? o->counters : 65536, o->threads ? o->threads : 1024,

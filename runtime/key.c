@@ -61,6 +61,8 @@ int qp_key_find(struct qp_worker *worker, const struct qp_key *key, struct qp_en
         } else {
             qp_entry_bury(view, found); /* somebody is removing it: help, so that the key's next life can begin */
         }
+        if (!qp_link_marked(qp_load_relaxed(&found->link)))
+            break; /* neither usable nor leaving */
     }
     return -QP_EDAMAGED; /* an entry that can be found but not removed */
 }
@@ -72,8 +74,10 @@ int qp_key_now(int64_t now_ms, uint64_t *unix_ms)
     *unix_ms = qp_clock_unix_ms();
     if (now_ms == QP_NOW_UNKNOWN)
         return 0;
+    if (now_ms < 0)
+        return -ERANGE; /* and the difference below cannot overflow */
     int64_t off = now_ms - (int64_t)*unix_ms;
-    if (now_ms < 0 || off > CLOCK_SKEW_MAX_MS || off < -CLOCK_SKEW_MAX_MS)
+    if (off > CLOCK_SKEW_MAX_MS || off < -CLOCK_SKEW_MAX_MS)
         return -ERANGE;
     *unix_ms = (uint64_t)now_ms;
     return 0;

@@ -69,7 +69,7 @@ static int run(struct quipu *q, const struct request *request)
         qp_grace_enter(&q->view, worker->slot);
         error = qp_handle_is_stale(q) ? -ESTALE : in_section(worker, request);
         qp_grace_exit(worker->slot);
-        if (error != -QP_EFULL || !qp_care_make_room(q, worker, attempt))
+        if (error != -QP_EFULL || !qp_care_make_table(q, worker, attempt))
             return error;
     }
 }
@@ -146,7 +146,11 @@ int quipu_strategy_each(struct quipu *q, quipu_strategy_visit *visit, void *arg)
         error = -ESTALE;
     if (!error)
         error = copy_table(q, worker ? worker->slot : NULL, &table);
-    for (uint32_t row = 0; !error && !stop && row < table->row_count && qp_strategy_rule(&q->view, table, row, &rule); row++) {
+    for (uint32_t row = 0; !error && !stop && row < table->row_count; row++) {
+        if (!qp_strategy_rule(&q->view, table, row, &rule)) {
+            error = -QP_EDAMAGED;
+            break;
+        }
         struct quipu_strategy strategy = {.struct_bytes = sizeof strategy, .kind = rule.kind, .merge = rule.merge,
                                           .window_ms = rule.window_ms};
         stop = visit(rule.prefix, rule.prefix_bytes, &strategy, arg);

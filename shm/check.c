@@ -56,13 +56,6 @@ bool qp_check_all_zero(const void *bytes, size_t byte_count)
     return true;
 }
 
-/* A stamp lies at or before the epoch, by less than half the range. The epoch is read after the word. */
-static bool stamp_plausible(const struct qp_view *view, uint64_t stamp)
-{
-    uint64_t epoch = qp_load_acquire(&view->header->epoch) & QP_ARGUMENT_MASK;
-    return stamp != 0 && ((epoch + 1 - stamp) & QP_ARGUMENT_MASK) < (UINT64_C(1) << (QP_ARGUMENT_BITS - 1));
-}
-
 int qp_check_state(struct qp_check *check, const char *what, uint32_t index, uint64_t word)
 {
     const struct qp_view *view = check->view;
@@ -83,9 +76,9 @@ int qp_check_state(struct qp_check *check, const char *what, uint32_t index, uin
     case QP_STATE_RETIRED:
         if (check->quiet)
             return qp_check_broken(check, "%s %u: retired and not reused, though nothing is left to do", what, index);
-        return stamp_plausible(view, argument) ? 0 : qp_check_broken(check, "%s %u: its stamp is ahead of the epoch", what, index);
+        return qp_grace_stamp_exists(view, argument) ? 0 : qp_check_broken(check, "%s %u: its stamp is ahead of the epoch", what, index);
     case QP_STATE_CLOSING:
-        return argument == 0 || stamp_plausible(view, argument)
+        return argument == 0 || qp_grace_stamp_exists(view, argument)
                    ? 0
                    : qp_check_broken(check, "%s %u: its stamp is ahead of the epoch", what, index);
     case QP_STATE_DEAD:

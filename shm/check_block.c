@@ -86,10 +86,10 @@ static int look_prefix(struct qp_check *check, const struct qp_table *table, uin
 static int look_row(struct qp_check *check, const struct qp_table *table, uint32_t row)
 {
     struct qp_rule rule, before;
+    if (table->row[row].prefix_bytes > QP_KEY_BYTES_MAX)
+        return qp_check_broken(check, "strategy row %u: a prefix of %u bytes", row, table->row[row].prefix_bytes);
     if (!qp_strategy_rule(check->view, table, row, &rule))
         return qp_check_broken(check, "strategy row %u: its prefix is out of the table", row);
-    if (rule.prefix_bytes > QP_KEY_BYTES_MAX)
-        return qp_check_broken(check, "strategy row %u: a prefix of %u bytes", row, rule.prefix_bytes);
     if (rule.kind != QP_KIND_COUNTER && rule.kind != QP_KIND_LIMIT && rule.kind != QP_KIND_REGISTER)
         return qp_check_broken(check, "strategy row %u: unknown kind %u", row, rule.kind);
     if (rule.merge != (rule.kind == QP_KIND_REGISTER ? 2 : 1))
@@ -130,7 +130,7 @@ static int look_published(struct qp_check *check, uint32_t index)
     else if (table->block.kind != QP_BLOCK_TABLE || table->block.parent || table->block.reserved ||
              table->block.reserved1 || !qp_check_all_zero(table->reserved, sizeof table->reserved) ||
              table->block.bytes > qp_block_room(view, block) ||
-             table->row_count > view->class_of[QP_CLASS_TABLE].bytes / sizeof(struct qp_row))
+             table->row_count > (view->class_of[QP_CLASS_TABLE].bytes - sizeof *table) / sizeof(struct qp_row))
         found = qp_check_broken(check, "strategy table: its header is nonsense");
     for (uint32_t row = 0; !found && row < table->row_count; row++)
         found = look_row(check, table, row);

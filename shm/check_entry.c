@@ -14,7 +14,10 @@ static int look_free(struct qp_check *check, uint32_t index, const struct qp_ent
 {
     if (qp_load_relaxed(&e->link) || qp_load_relaxed(&e->hash) || qp_load_relaxed(&e->key_bytes) ||
         qp_load_relaxed(&e->key_block) || qp_load_relaxed(&e->shard) || qp_load_relaxed(&e->cell[0]) ||
-        qp_load_relaxed(&e->cell[1]) || qp_load_relaxed(&e->traits) || qp_load_relaxed(&e->strategy))
+        qp_load_relaxed(&e->cell[1]) || qp_load_relaxed(&e->traits) || qp_load_relaxed(&e->strategy) ||
+        qp_load_relaxed(&e->reserved0) || qp_load_relaxed(&e->reserved1) || qp_load_relaxed(&e->used_at_s) ||
+        qp_load_relaxed(&e->denied) || qp_load_relaxed(&e->remote[0]) || qp_load_relaxed(&e->remote[1]) ||
+        qp_load_relaxed(&e->refund[0]) || qp_load_relaxed(&e->refund[1]))
         return qp_check_broken(check, "entry %u: free, but not empty", index);
     return 0;
 }

@@ -74,10 +74,12 @@ static void empty(struct qp_worker *worker, struct qp_entry *entry, bool unpubli
     qp_store_relaxed(&entry->cell[1], 0);
     qp_store_relaxed(&entry->traits, 0);
     qp_store_relaxed(&entry->strategy, 0);
-    entry->denied = 0;
-    memset(entry->remote, 0, sizeof entry->remote);
-    memset(entry->refund, 0, sizeof entry->refund);
-    entry->used_at_s = 0;
+    qp_store_relaxed(&entry->denied, 0);
+    for (int i = 0; i < 2; i++) {
+        qp_store_relaxed(&entry->remote[i], 0);
+        qp_store_relaxed(&entry->refund[i], 0);
+    }
+    qp_store_relaxed(&entry->used_at_s, 0);
     qp_block_unclaim(worker, QP_CLASS_ENTRY, qp_entry_index(worker->view, entry));
 }
 

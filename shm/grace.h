@@ -42,6 +42,14 @@ static inline uint64_t qp_grace_stamp(const struct qp_view *view)
     return qp_stamp_of(qp_load_seq(&view->header->epoch));
 }
 
+/* Whether somebody can have stamped with this: it lies at or before the epoch, by less than half the range. */
+static inline bool qp_grace_stamp_exists(const struct qp_view *view, uint64_t stamp)
+{
+    /* After the stamp was read, so that an epoch older than it is damage. */
+    uint64_t epoch = qp_load_acquire(&view->header->epoch) & QP_ARGUMENT_MASK;
+    return stamp != 0 && ((epoch + 1 - stamp) & QP_ARGUMENT_MASK) < (UINT64_C(1) << (QP_ARGUMENT_BITS - 1));
+}
+
 /* Whether what carries this stamp may be reused. */
 static inline bool qp_grace_passed(const struct qp_view *view, uint64_t stamp)
 {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,10 +30,13 @@ static bool lock_record(const struct qp_view *view, int fd, uint32_t record, sho
 
 /* ---- the second witness ---------------------------------------------------------------------------------------------- */
 
-/* Inode of this process's PID namespace; 0: unknown. */
+/* Inode of this process's PID namespace; 0: unknown, or /proc shows another one, in which our pids are other processes. */
 static uint64_t pid_namespace(void)
 {
     struct stat file;
+    char self[24] = "";
+    if (readlink("/proc/self", self, sizeof self - 1) <= 0 || strtoll(self, NULL, 10) != getpid())
+        return 0;
     return stat("/proc/self/ns/pid", &file) ? 0 : file.st_ino;
 }
 
@@ -59,8 +63,8 @@ static uint64_t pid_started(uint64_t pid)
 static bool lives_without_lock(const struct qp_view *view, uint32_t record)
 {
     const struct qp_record *r = &view->records[record];
-    uint64_t started = qp_load_relaxed(&r->pid_started);
-    return started != 0 && qp_load_relaxed(&r->pid_namespace) == pid_namespace() &&
+    uint64_t started = qp_load_relaxed(&r->pid_started), here = pid_namespace();
+    return started != 0 && here != 0 && qp_load_relaxed(&r->pid_namespace) == here &&
            pid_started(qp_load_relaxed(&r->pid)) == started;
 }
 

@@ -142,8 +142,10 @@ static void sweep_entry(struct qp_worker *worker, uint32_t index, struct qp_swee
     else
         while (qp_entry_advance(worker, entry)) /* at most the steps of one life: each waits for a grace period or the next */
             sweep->done++;
-    state = qp_state_of(qp_load_relaxed(&entry->state));
-    sweep->waiting += state == QP_STATE_CLOSING || state == QP_STATE_RETIRED;
+    seen = qp_load_acquire(&entry->state);
+    state = qp_state_of(seen);
+    if (state == QP_STATE_CLOSING || state == QP_STATE_RETIRED)
+        sweep->waiting += !qp_state_argument(seen) || qp_grace_stamp_exists(worker->view, qp_state_argument(seen));
 }
 
 static void sweep_block(struct qp_worker *worker, unsigned class_number, uint32_t index, struct qp_sweep *sweep)
@@ -165,7 +167,7 @@ static void sweep_block(struct qp_worker *worker, unsigned class_number, uint32_
         if (qp_block_reclaim(view, class_number, index))
             sweep->done++;
         else
-            sweep->waiting++;
+            sweep->waiting += qp_grace_stamp_exists(view, qp_state_argument(seen));
         break;
     default:
         break;

@@ -32,7 +32,7 @@ bool qp_strategy_rule(const struct qp_view *view, const struct qp_table *table, 
     if (!table || row >= row_count(view, table))
         return false;
     const struct qp_row *r = &table->row[row];
-    if ((uint64_t)r->prefix_offset + r->prefix_bytes > table_bytes(view))
+    if (r->prefix_bytes > QP_KEY_BYTES_MAX || (uint64_t)r->prefix_offset + r->prefix_bytes > table_bytes(view))
         return false;
     *out = (struct qp_rule){.prefix = (const unsigned char *)table + r->prefix_offset,
                             .prefix_bytes = r->prefix_bytes,
@@ -170,7 +170,9 @@ static int append_changed(struct builder *builder, struct source *source)
     uint32_t rows = source->old ? row_count(source->view, source->old) : 0;
     struct qp_rule rule;
     int error = 0;
-    for (uint32_t i = 0; i < rows && !error && qp_strategy_rule(source->view, source->old, i, &rule); i++) {
+    for (uint32_t i = 0; i < rows && !error; i++) {
+        if (!qp_strategy_rule(source->view, source->old, i, &rule))
+            return -QP_EDAMAGED;
         int order = put ? compare(put->prefix, put->prefix_bytes, rule.prefix, rule.prefix_bytes) : 1;
         if (order <= 0) {
             error = append(builder, put);

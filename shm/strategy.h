@@ -24,7 +24,7 @@ struct qp_rule {
 /* The table in force, by its published word; NULL: none. Inside a section, and only while in it. */
 const struct qp_table *qp_strategy_table(const struct qp_view *view, uint64_t word);
 
-/* A row's rule; its prefix points into the table. false: out of the table's bounds. */
+/* A row's rule; its prefix points into the table, and is no longer than a key. false: damage. */
 bool qp_strategy_rule(const struct qp_view *view, const struct qp_table *table, uint32_t row, struct qp_rule *out);
 
 /* The row for a key, or QP_ROW_NONE. */

@@ -66,6 +66,8 @@ int qp_table_insert(struct qp_worker *worker, const struct qp_key *key, uint32_t
         int error = find_place(view, key->hash, key, &place);
         if (error)
             return error;
+        if (place.found == entry)
+            return -QP_EDAMAGED; /* it was free and linked at once */
         if (place.found) {
             *found = place.found;
             return 0;

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* check_rows.h: the table of corruptions that the check must find. */
+#ifndef QP_TESTS_CHECK_ROWS_H
+#define QP_TESTS_CHECK_ROWS_H
+
+#include "filled.h"
+
+/* What a row can change. */
+
+enum thing {
+    HEADER,
+    OWN_RECORD,
+    IDLE_SLOT, /* of a thread that is outside any call */
+    FREE_SLOT,
+    /* entries, in the order of enum filled_entry */
+    PLAIN,
+    LONG,
+    RESET,
+    DELETED,
+    REVIVED,
+    REGISTER,
+    EMPTIED,
+    LIMIT,
+    LIMIT_RESET,
+    LIMIT_DELETED,
+    RULED,
+    FIRST,
+    SECOND,
+    FREE,
+    /* what they refer to */
+    KEY_BLOCK, /* of LONG */
+    RESET_BLOCK,
+    REVIVED_BLOCK,
+    REGISTER_BLOCK,
+    LIMIT_BLOCK, /* of LIMIT_RESET */
+    ORPHAN,      /* in half-done segments: a block whose parent has replaced it */
+    KEY_STATE,   /* state words of blocks */
+    RESET_STATE,
+    FREE_STATE,
+    TABLE,
+    TABLE_STATE,
+    FREE_TABLE_STATE,
+    ROW_0, /* rows of the table in force: l/, l/a/, l/a/b, l/b/, r/ */
+    ROW_1,
+    ROW_2,
+    ROW_4,
+    FIRST_HEAD, /* the bucket of FIRST */
+    EMPTY_HEAD, /* a bucket with no entry */
+    HINTS,      /* of the 128-byte blocks */
+    HINT_SUMMARY,
+    THINGS
+};
+
+struct place {
+    void *at;
+    uint32_t number; /* as findings call it */
+};
+
+struct stage {
+    struct filled filled;
+    uint32_t orphan;
+    struct place place[THINGS];
+};
+
+enum mode {
+    BESIDE,   /* quipu_check */
+    QUIET,    /* quipu_check_quiet */
+    HALF_DONE /* quipu_check, on a segment in which somebody died before the last step of a change */
+};
+
+typedef uint64_t make_function(const struct stage *stage, uint64_t old);
+
+struct row {
+    const char *name;
+    enum mode mode;
+    enum thing thing;
+    size_t offset;
+    size_t bytes;
+    uint64_t keep; /* bits of the old value that stay */
+    uint64_t value;
+    uint64_t add;
+    make_function *make;
+    const char *finding; /* the sentence; %u: the thing's number */
+};
+
+#define CHECK_ROWS_MAX 256
+extern const struct row check_rows[];
+extern const size_t check_row_count;
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* filled.c: fills the segment, and finds its way about in it. */
+#include "filled.h"
+
+#include <errno.h>
+
+#include "runtime/clock.h"
+#include "shm/block.h"
+#include "shm/table.h"
+
+#define COUNTERS 64
+#define THREADS 8
+#define WINDOW_MS 3600000 /* nothing rolls while the test runs */
+
+static char long_key[QUIPU_KEY_BYTES_MAX];
+
+/* In the order of enum filled_entry as far as that goes. */
+static struct filled_key keys[FILLED_KEYS] = {
+    {"plain", 5},         {long_key, 300},  {"reset", 5},   {"deleted", 7}, {"revived", 7},
+    {"r/register", 10},   {"r/emptied", 9}, {"l/limit", 7}, {"l/reset", 7}, {"l/deleted", 9},
+    {"l/a/bc/ruled", 12}, {long_key, 1024}, {long_key, 73}, {"missing", 7},
+};
+
+const struct filled_key *filled_keys(void)
+{
+    memset(long_key, 'k', sizeof long_key);
+    return keys;
+}
+
+static void add(struct quipu *q, enum filled_entry which, int64_t n)
+{
+    qp_test_must(quipu_add(q, keys[which].bytes, keys[which].byte_count, n), "add");
+}
+
+static void reset(struct quipu *q, enum filled_entry which)
+{
+    qp_test_must(quipu_reset(q, keys[which].bytes, keys[which].byte_count, NULL), "reset");
+}
+
+static void delete (struct quipu *q, enum filled_entry which)
+{
+    qp_test_must(quipu_delete(q, keys[which].bytes, keys[which].byte_count, NULL), "delete");
+}
+
+/* Nested prefixes, and neighbours that are none. */
+static void put_strategies(struct quipu *q)
+{
+    static const struct {
+        const char *prefix;
+        unsigned kind;
+        uint64_t window_ms;
+    } rows[] = {{"l/", QUIPU_KIND_LIMIT, WINDOW_MS},
+                {"l/a/", QUIPU_KIND_COUNTER, 0},
+                {"l/a/b", QUIPU_KIND_COUNTER, 0},
+                {"l/b/", QUIPU_KIND_LIMIT, 60000},
+                {"r/", QUIPU_KIND_REGISTER, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct quipu_strategy s = {.struct_bytes = sizeof s, .kind = rows[i].kind, .window_ms = rows[i].window_ms};
+        qp_test_must(quipu_strategy_put(q, rows[i].prefix, strlen(rows[i].prefix), &s), "strategy_put");
+    }
+}
+
+static void fill(struct quipu *q)
+{
+    for (int which = FILLED_PLAIN; which <= FILLED_REVIVED; which++)
+        add(q, which, 7);
+    for (int which = FILLED_LIMIT; which <= FILLED_RULED; which++)
+        add(q, which, 7);
+    for (int i = 11; i < 13; i++)
+        qp_test_must(quipu_add(q, keys[i].bytes, keys[i].byte_count, 7), "add");
+    for (int which = FILLED_REGISTER; which <= FILLED_EMPTIED; which++)
+        qp_test_must(quipu_set(q, keys[which].bytes, keys[which].byte_count, 11), "set");
+    reset(q, FILLED_RESET);
+    add(q, FILLED_RESET, 3);
+    reset(q, FILLED_RESET);
+    add(q, FILLED_RESET, 2);
+    delete (q, FILLED_REVIVED);
+    add(q, FILLED_REVIVED, 4);
+    reset(q, FILLED_LIMIT_RESET);
+    add(q, FILLED_LIMIT_RESET, 1);
+    /* Enough more for buckets with two entries. */
+    char more[32];
+    for (int i = 0; i < COUNTERS / 2; i++)
+        qp_test_must(quipu_add(q, more, (size_t)snprintf(more, sizeof more, "more%d", i), 1), "add");
+}
+
+/* Frees replaced blocks, and does nothing else that upkeep does. */
+static void reuse_blocks(const struct qp_view *view)
+{
+    qp_grace_poll(view);
+    qp_grace_poll(view);
+    for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++)
+        for (uint32_t i = 0; i < view->class_of[c].count; i++)
+            qp_block_reclaim(view, c, i);
+}
+
+static uint32_t index_of(struct quipu *q, const struct filled_key *key)
+{
+    int error = 0;
+    struct qp_key k = qp_key_make(&q->view, key->bytes, key->byte_count);
+    struct qp_entry *entry = qp_table_find(&q->view, &k, &error);
+    if (!entry)
+        qp_test_must(-ENOENT, key->bytes);
+    return qp_entry_index(&q->view, entry);
+}
+
+/* A bucket whose chain has two entries or more. The hash is seeded, so which one it is changes from run to run. */
+static void find_neighbours(struct filled *f)
+{
+    const struct qp_view *view = &f->q->view;
+    for (uint32_t bucket = 0; bucket <= view->bucket_mask; bucket++) {
+        struct qp_entry *first = qp_entry_at(view, qp_link_index(view->buckets[bucket]));
+        struct qp_entry *second = first ? qp_entry_at(view, qp_link_index(first->link)) : NULL;
+        if (!second || first->hash == second->hash)
+            continue;
+        f->entry[FILLED_FIRST] = qp_entry_index(view, first);
+        f->entry[FILLED_SECOND] = qp_entry_index(view, second);
+        return;
+    }
+    qp_test_must(-ENOENT, "two keys in one bucket");
+}
+
+static void find_free(struct filled *f)
+{
+    const struct qp_view *view = &f->q->view;
+    for (uint32_t i = view->entry_count - 1; i > 0; i--)
+        if (qp_state_of(view->entries[i].state) == QP_STATE_FREE)
+            f->entry[FILLED_FREE] = i;
+}
+
+void filled_open(struct filled *f, const char *segment)
+{
+    memset(f, 0, sizeof *f);
+    filled_keys();
+    snprintf(f->segment, sizeof f->segment, "%s", segment);
+    struct quipu *q = f->q = qp_test_segment(f->segment, COUNTERS, THREADS, false);
+    put_strategies(q);
+    fill(q);
+    qp_test_settle(q);
+    /* An upkeep would collect what is deleted, so no bystander may come by. */
+    q->view.header->upkeep_due_ms = qp_clock_unix_ms() + 1000;
+    delete (q, FILLED_EMPTIED);
+    delete (q, FILLED_DELETED);
+    delete (q, FILLED_LIMIT_DELETED);
+    reuse_blocks(&q->view);
+    for (int which = 0; which < FILLED_FIRST; which++)
+        f->entry[which] = index_of(q, &keys[which]);
+    find_neighbours(f);
+    find_free(f);
+    f->bytes = q->view.bytes;
+    f->image = malloc(f->bytes);
+    if (!f->image)
+        qp_test_must(-ENOMEM, "image");
+    filled_keep(f);
+}
+
+void filled_close(struct filled *f)
+{
+    filled_restore(f);
+    quipu_close(f->q);
+    quipu_destroy(f->segment);
+    free(f->image);
+}
+
+void filled_keep(struct filled *f)
+{
+    memcpy(f->image, f->q->view.base, f->bytes);
+}
+
+void filled_restore(struct filled *f)
+{
+    memcpy(f->q->view.base, f->image, f->bytes);
+}

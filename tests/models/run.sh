@@ -1,0 +1,140 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# run.sh [BUILD_DIR]: searches every configuration of the Spin models, and checks that every mutant is caught.
+#
+# A configuration passes when the search was complete and found no error. A mutant passes when the first thing found is a
+# violated assertion. A search cut short by depth, memory or time fails, whatever it found. Works in a temporary folder (in
+# BUILD_DIR, if given), kept only where something failed. QUIPU_TEST_SCALE of 2 or more adds the large configurations.
+set -u
+export LC_ALL=C
+
+MODEL_SECONDS_MAX=${QUIPU_MODEL_SECONDS_MAX:-1200} # a search on a busy machine; not a measure of anything
+MODEL_MIB_MAX=2000
+SCALE=${QUIPU_TEST_SCALE:-1}
+
+models=$(cd "$(dirname "$0")" && pwd) || exit 1
+for tool in spin gcc timeout; do
+    command -v "$tool" >/dev/null || { echo "models: $tool is not installed" >&2; exit 1; }
+done
+if [ $# -gt 0 ]; then
+    work=$(mktemp -d -p "$1" models.XXXXXX) || exit 1
+else
+    work=$(mktemp -d -t quipu-models.XXXXXX) || exit 1
+fi
+trap '[ "$failed" -gt 0 ] || rm -rf "$work"' EXIT
+
+passed=0
+failed=0
+states_total=0
+
+# search MODEL "OPTIONS" OPTIMISATION: leaves pan's words in $folder/out.
+search() {
+    folder=$work/$((passed + failed))
+    mkdir "$folder" && cp "$models"/*.pml "$folder" && cd "$folder" || exit 1
+    # shellcheck disable=SC2086  # options are words
+    spin -a $2 "$1.pml" >spin.log 2>&1 &&
+        gcc "$3" -w -DSAFETY -DNOREDUCE -DCOLLAPSE -DMEMLIM=$MODEL_MIB_MAX -o pan pan.c >gcc.log 2>&1 &&
+        timeout "$MODEL_SECONDS_MAX" ./pan -E -m100000 -w22 >out 2>&1
+    grep -q '^State-vector.*errors:' out 2>/dev/null || { echo "the search did not run to its end" >>out; return 1; }
+    ! grep -qiE 'max search depth too small|out of memory|reached -DMEMLIM|VECTORSZ|resource temporarily' out
+}
+
+verdict() { # 0 or 1, MODEL, kind, options, remark
+    local word=pass
+    if [ "$1" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); word=FAIL; fi
+    printf '%s  %-5s  %-8s %-66s %s\n' "$word" "$2" "$3" "${4:-(defaults)}" "$5"
+    if [ "$1" -eq 0 ]; then
+        rm -rf "$folder"
+    else
+        tail -n 3 "$folder"/*.log "$folder/out" 2>/dev/null
+        [ ! -f "$folder/$2.pml.trail" ] || echo "      the way there: cd $folder && spin -t -p -g $4 $2.pml"
+    fi
+}
+
+right() { # MODEL "OPTIONS"
+    search "$1" "$2" -O1
+    local complete=$? states
+    states=$(sed -nE 's/^ *([0-9.e+]+) states, stored.*/\1/p' "$folder/out" | head -n 1)
+    states=$(printf '%.0f' "${states:-0}")
+    states_total=$((states_total + states))
+    [ $complete -eq 0 ] && grep -qE 'errors: 0$' "$folder/out" && [ "$states" -gt 1000 ]
+    verdict $? "$1" complete "$2" "$states states"
+}
+
+mutant() { # MODEL NAME "OPTIONS"
+    search "$1" "-DMUTANT_$2 $3" -O0
+    local complete=$? found
+    found=$(sed -nE 's/^pan:1: (.*)/\1/p' "$folder/out" | head -n 1)
+    [ $complete -eq 0 ] && [[ $found == 'assertion violated'* ]]
+    verdict $? "$1" mutant "-DMUTANT_$2 $3" "${found:-no violation found}"
+}
+
+total() { # MODEL
+    if [ "$states_total" -lt 100000 ]; then
+        failed=$((failed + 1))
+        echo "FAIL  $1: $states_total states in all are too few to mean anything"
+    else
+        echo "      $1: $states_total states in all"
+    fi
+    states_total=0
+}
+
+# ---- the grace period
+right grace "-DKILLS=1"
+right grace "-DREADERS=2 -DEPOCHS=2"
+right grace "-DREADERS=2 -DPOLLERS=1 -DLATE"
+right grace "-DWRITERS=2 -DPOLLERS=1 -DEPOCHS=2"
+right grace "-DFENCE -DKILLS=1"
+right grace "-DFENCE -DREADERS=2 -DEPOCHS=2 -DLATE"
+if [ "$SCALE" -ge 2 ]; then
+    right grace "-DKILLS=2 -DEPOCHS=4"
+    right grace "-DREADERS=2 -DPOLLERS=1 -DLATE -DKILLS=1"
+    right grace "-DWRITERS=2 -DPOLLERS=1"
+    right grace "-DFENCE -DREADERS=2"
+fi
+total grace
+mutant grace NO_MEMBARRIER ""
+mutant grace NO_OWN_MEMBARRIER ""
+mutant grace SCAN_BEFORE_MEMBARRIER ""
+mutant grace STAMP_BEFORE_UNLINK ""
+mutant grace SLOTS_IGNORED ""
+mutant grace HIGH_WATER_FIRST "-DLATE"
+mutant grace EPOCH_AFTER_SCAN ""
+mutant grace REUSE_AT_STAMP ""
+mutant grace RECOVER_LIVING "-DPOLLERS=1 -DKILLS=1"
+mutant grace NO_FENCE "-DFENCE"
+
+# ---- the table
+right table "-DA0=1 -DD0=1 -DA1=1"
+right table "-DA0=1 -DA1=1 -DKILLS=1"
+right table "-DSTART=0 -DA0=2 -DA1=2 -DD1=1 -DSWEEPERS=1 -DKILLS=1"
+right table "-DSTART=2 -DBLOCKS=3 -DK0=2 -DA0=1"
+right table "-DK0=2 -DA0=1 -DD0=1 -DA1=1"
+right table "-DS0=1 -DD0=1 -DA1=1"
+right table "-DHANDLE -DBLOCKS=1 -DA0=1 -DK1=2 -DA1=1"
+if [ "$SCALE" -ge 2 ]; then
+    right table "-DA0=1 -DD0=1 -DA1=1 -DEPOCHS=4"
+    right table "-DA0=1 -DD0=1 -DA1=1 -DKILLS=1"
+    right table "-DS0=1 -DD1=1 -DKILLS=1"
+    right table "-DA0=1 -DD0=1 -DA1=1 -DSWEEPERS=1 -DKILLS=2"
+    right table "-DHANDLE -DA0=2 -DK1=2 -DA1=1 -DD1=1"
+fi
+total table
+mutant table STAMP_WITH_CLOSING "-DA0=1 -DD1=1"
+mutant table NO_REVIVE "-DA0=1 -DD1=1"
+mutant table SET_WITHOUT_REVIVE "-DS0=1"
+mutant table FINISH_BY_STATE "-DA0=1 -DD0=1 -DA1=1"
+mutant table NO_TURN "-DA0=1 -DD0=1 -DA1=1"
+mutant table SUM_EARLY "-DA0=1 -DD1=1"
+mutant table LINK_BEFORE_FILL "-DSTART=0 -DA0=1 -DA1=1"
+mutant table NO_MARK "-DK0=2 -DA0=1"
+mutant table STAMP_BEFORE_UNLINK "-DA0=1 -DA1=1"
+mutant table STAMP_WITH_RETIRED "-DA0=1"
+mutant table NO_GRACE "-DA0=1 -DA1=1"
+mutant table SWEEP_OUTSIDE_SECTION "-DA0=1 -DA1=1"
+mutant table HANDLE_KEY_FIRST "-DHANDLE -DBLOCKS=1 -DA0=1 -DK1=2 -DA1=1"
+mutant table RECOVER_BLINDLY "-DSTART=0 -DA0=1 -DKILLS=1"
+mutant table NOBODY_GETS_HERE "-DSTART=0 -DA0=1 -DA1=1 -DSWEEPERS=1 -DKILLS=1"
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

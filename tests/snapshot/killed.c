@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* killed.c: real deaths. After each, this program's upkeep must bring the segment to rest, sound, with the call
+ * done or not done. */
+#include "killed.h"
+
+#include "content.h"
+
+struct contents {
+    struct content before, after;
+};
+
+static void read_now(const struct stage *stage, struct content *out)
+{
+    content_read(&stage->view, stage_page->clock_ms, out);
+}
+
+/* The content before the call, and after it when nobody disturbs it. */
+static void read_both(const struct operation *operation, struct contents *contents)
+{
+    struct stage stage;
+    struct part part;
+    struct stepped child;
+    operation_begin(operation, &stage, &part);
+    step_begin(&child, &stage, &part);
+    read_now(&stage, &contents->before);
+    step_finish(&child);
+    read_now(&stage, &contents->after);
+    stage_end(&stage);
+}
+
+static void choose(const struct operation *operation, const struct places_wish *wish, struct places *out)
+{
+    struct stage stage;
+    struct part part;
+    operation_begin(operation, &stage, &part);
+    places_find(&stage, &part, wish, out);
+    stage_end(&stage);
+}
+
+static bool report(const struct operation *operation, uint64_t place, const char *why, FILE *out)
+{
+    fprintf(out, "UNSOUND  %s: %s: killed after instruction %llu: %s\n", operation->call, operation->what,
+            (unsigned long long)place, why);
+    return false;
+}
+
+static bool survives(const struct operation *operation, uint64_t place, const struct contents *contents, FILE *out)
+{
+    struct stage stage;
+    struct part part;
+    struct stepped child;
+    struct content now;
+    char finding[256] = "";
+    operation_begin(operation, &stage, &part);
+    step_begin(&child, &stage, &part);
+    step_many(&child, place);
+    step_kill(&child);
+    if (!stage.q)
+        stage.q = stage_open(&stage);
+    qp_test_settle(stage.q);
+    /* What one that stands still holds does not come back. */
+    int error = stage.stalled ? quipu_check(stage.q, finding, sizeof finding)
+                              : quipu_check_quiet(stage.q, finding, sizeof finding);
+    read_now(&stage, &now);
+    stage_end(&stage);
+    if (error)
+        return report(operation, place, finding, out);
+    return content_same(&now, &contents->before) || content_same(&now, &contents->after) ||
+           report(operation, place, "the call is neither done nor not done", out);
+}
+
+uint64_t killed_run(const struct operation *operation, const struct places_wish *wish, FILE *out, uint64_t *kills)
+{
+    struct contents contents;
+    struct places stops;
+    uint64_t unsound = 0;
+    read_both(operation, &contents);
+    choose(operation, wish, &stops);
+    for (size_t i = 0; i < stops.count; i++)
+        unsound += !survives(operation, stops.at[i], &contents, out);
+    *kills += stops.count;
+    places_free(&stops);
+    return unsound;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* operation.h: the table of calls that are cut short at every instruction, and the runner of one row. */
+#ifndef QP_SNAPSHOT_OPERATION_H
+#define QP_SNAPSHOT_OPERATION_H
+
+#include <limits.h>
+
+#include "preset.h"
+
+#define RESULT_VARIES INT_MIN
+
+enum operation_flags {
+    SAME = 0,     /* the content is the same before, during and after the call */
+    CHANGES = 1,  /* it is not, and goes over in one instruction */
+    BESIDE = 2,   /* this program's own process lives on, with the segment open */
+    FORKED = 4,   /* the call is the first of a forked child through its parent's handle; with BESIDE */
+    STRANGER = 8, /* the caller has not opened the segment before */
+    LEAVES = 16,  /* the caller holds nothing there after the call */
+    NAMED = 32,   /* the segment keeps its name */
+};
+
+struct operation {
+    const char *call;
+    const char *what;
+    preset_function *preset;
+    struct action action;
+    int result;
+    unsigned flags;
+    void (*prepare)(struct stage *stage, const struct action *action); /* by the caller, before it is stepped */
+};
+
+extern const struct operation operations[];
+extern const unsigned operation_count;
+
+struct tally {
+    uint64_t steps;  /* instructions after which the segment was looked at */
+    uint64_t states; /* of them, those that changed it: copied, recovered, checked */
+    uint64_t unsound;
+};
+
+/* Sets the stage for a row; the caller of the row is what *part says. */
+void operation_begin(const struct operation *operation, struct stage *stage, struct part *part);
+
+/* Steps one row from its first instruction to its last. Findings go to `out`. */
+void operation_run(const struct operation *operation, FILE *out, struct tally *tally);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* places.c: a dry run that notes which instructions change the segment. */
+#include "places.h"
+
+/* Adds a place unless it is there. Places come in rising order. */
+static void add(struct places *places, uint64_t at)
+{
+    if (places->count && places->at[places->count - 1] >= at)
+        return;
+    uint64_t *grown = realloc(places->at, (places->count + 1) * sizeof *grown);
+    if (!grown)
+        abort();
+    grown[places->count++] = at;
+    places->at = grown;
+}
+
+static void thin_out(struct places *places, size_t wanted)
+{
+    if (places->count <= wanted)
+        return;
+    for (size_t i = 0; i < wanted; i++)
+        places->at[i] = places->at[i * places->count / wanted];
+    places->count = wanted;
+}
+
+/* Evenly spread ones, merged in. */
+static void fill_up(struct places *places, size_t wanted)
+{
+    struct places all = {.steps = places->steps};
+    size_t missing = wanted - places->count, next = 0;
+    for (size_t i = 0; i < missing; i++) {
+        uint64_t at = i * places->steps / missing;
+        while (next < places->count && places->at[next] <= at)
+            add(&all, places->at[next++]);
+        add(&all, at);
+    }
+    while (next < places->count)
+        add(&all, places->at[next++]);
+    places_free(places);
+    *places = all;
+}
+
+/* Getting to a place takes half of the call on average. */
+static size_t affordable(const struct places_wish *wish, uint64_t steps)
+{
+    uint64_t count = wish->steps_budget / (steps / 2 + 1) + 1;
+    return count < wish->most ? (size_t)count : wish->most;
+}
+
+void places_find(struct stage *stage, const struct part *part, const struct places_wish *wish, struct places *out)
+{
+    struct stepped child;
+    unsigned char *before = malloc(stage->view.bytes);
+    if (!before)
+        abort();
+    memset(out, 0, sizeof *out);
+    step_begin(&child, stage, part);
+    memcpy(before, stage->view.base, stage->view.bytes);
+    while (child.steps < wish->steps_max && step_once(&child)) {
+        if (!memcmp(before, stage->view.base, stage->view.bytes))
+            continue;
+        memcpy(before, stage->view.base, stage->view.bytes);
+        add(out, child.steps - 1);
+        add(out, child.steps);
+    }
+    out->steps = child.steps;
+    step_kill(&child);
+    free(before);
+    size_t wanted = affordable(wish, out->steps);
+    thin_out(out, wanted);
+    if (out->count < wanted)
+        fill_up(out, wanted);
+}
+
+void places_free(struct places *places)
+{
+    free(places->at);
+    places->at = NULL;
+    places->count = 0;
+}

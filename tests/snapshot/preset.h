@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* preset.h: the states that calls are tried on. Each is built on an empty segment, through the library, by the
+ * test program's own handle; where it takes a death to get there, a helper process really dies, or stands still,
+ * at the chosen instruction. */
+#ifndef QP_SNAPSHOT_PRESET_H
+#define QP_SNAPSHOT_PRESET_H
+
+#include "action.h"
+
+typedef void preset_function(struct stage *stage);
+
+/* chain1 = 11, chain3 = 13, chain5 = 15, all in one bucket. */
+preset_function preset_empty, preset_chain;
+
+/* Every entry taken; and one of the keys (full3) deleted. */
+preset_function preset_full, preset_full_deleted;
+
+/* Every extra block, or every strategy table, retired and not reusable, because a helper stands still in a
+ * section. It lives. */
+preset_function preset_blocks_held, preset_tables_held;
+
+/* The chain, with chain3 deleted; and then further on its way out. */
+preset_function preset_deleted, preset_closing, preset_closing_stamped, preset_closing_old, preset_dead, preset_marked,
+    preset_retired, preset_retired_old;
+
+/* Deleted: a counter, a counter with a long key, a register, a limit. Also there: chain3, and one that was deleted
+ * and added to. */
+preset_function preset_many_deleted;
+
+/* The chain and a register r:a = 7 under a strategy; deleted; and then further on its way out. */
+preset_function preset_register, preset_register_deleted, preset_register_closing, preset_register_retired;
+
+/* A limit l:a of 1,000 ms: 5 in the window before, 3 in this one; deleted; with a window of long ago. */
+preset_function preset_limit, preset_limit_deleted, preset_limit_old;
+
+/* k:a = 4 is a counter, and the strategy now says limit; register. */
+preset_function preset_made_limit, preset_made_register;
+
+/* The chain, chain3 with a shard block of two resets. */
+preset_function preset_reset_twice;
+
+/* chain3 at 2^62 - 1. */
+preset_function preset_nearly_over;
+
+/* The strategy table has no room for another row. */
+preset_function preset_strategies_full;
+
+/* The chain, and a helper that died in a call: while it filled an entry; with a key block claimed; right after the
+ * publication of an entry; of a register; of a reset; before it retired what its reset replaced; after publishing
+ * a strategy table; while emptying an entry; between freeing a thing and its hint. */
+preset_function preset_died_filling, preset_died_with_key_block, preset_died_published, preset_died_setting,
+    preset_died_resetting, preset_died_before_retiring, preset_died_in_strategy, preset_died_emptying,
+    preset_died_before_hint;
+
+/* Every slot held by the dead; every record too. */
+preset_function preset_dead_slots, preset_dead_records;
+
+/* The chain and a helper that lives, and stands still: in a section with an entry and a key block claimed; right
+ * after publishing an entry; in a section, having found chain3. */
+preset_function preset_stalled_filling, preset_stalled_published, preset_stalled_reading;
+
+/* Lets a grace period pass: what was stamped before may be reused. */
+preset_function preset_pass_grace;
+
+#endif

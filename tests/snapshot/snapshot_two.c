@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* snapshot_two.c: one process, stopped or killed at chosen instructions of its call, and another one that is not.
+ * Goal: whatever one process was doing, the other gets on, and both calls come out as if one had come after the other.
+ * Method: pair.h for the stopped, killed.h for the killed. $QUIPU_TEST_SCALE multiplies the places. */
+#include "killed.h"
+#include "pair.h"
+#include "planted.h"
+
+/* Of one pair; of one row. The longest calls get by far the fewest places at scale 1. */
+static struct places_wish wish_for_pairs(void)
+{
+    uint64_t scale = qp_test_scale();
+    return (struct places_wish){.steps_max = UINT64_MAX, .steps_budget = 8000 * scale, .most = 24 * scale};
+}
+
+static struct places_wish wish_for_kills(void)
+{
+    uint64_t scale = qp_test_scale();
+    return (struct places_wish){.steps_max = 1500 * scale, .steps_budget = 1500 * scale, .most = 2 * scale};
+}
+
+static void show(const char *what, const struct pair_tally *tally, const char *verdict)
+{
+    printf("%-52s %5llu places, %llu serial orders  %s\n", what, (unsigned long long)tally->places,
+           (unsigned long long)tally->outcomes, verdict);
+}
+
+static uint64_t run_pairs(const char *only, uint64_t *places)
+{
+    struct places_wish wish = wish_for_pairs();
+    uint64_t wrong = 0;
+    for (unsigned i = 0; i < pair_count; i++) {
+        struct pair_tally tally = {0};
+        if (only && !strstr(pairs[i].what, only))
+            continue;
+        pair_run(&pairs[i], &wish, stdout, &tally);
+        show(pairs[i].what, &tally, tally.wrong ? "UNSOUND" : "sound");
+        wrong += tally.wrong;
+        *places += tally.places;
+    }
+    return wrong;
+}
+
+static uint64_t run_kills(const char *only, uint64_t *kills)
+{
+    struct places_wish wish = wish_for_kills();
+    uint64_t unsound = 0;
+    for (unsigned i = 0; i < operation_count; i++)
+        if (!only || strstr(operations[i].call, only) || strstr(operations[i].what, only))
+            unsound += killed_run(&operations[i], &wish, stdout, kills);
+    return unsound;
+}
+
+/* The harness must see what it is there to see. */
+static bool run_planted(void)
+{
+    static const struct pair planted_pair = {"planted: an insert by a plain store",
+                                             preset_empty,
+                                             INSERT_BY_STORE("chain3", 1),
+                                             {ADD("chain4", 2)},
+                                             CAST_OPEN,
+                                             false};
+    struct pair_tally tally = {0};
+    struct places_wish wish = wish_for_pairs();
+    FILE *nowhere = fopen("/dev/null", "w");
+    pair_run(&planted_pair, &wish, nowhere, &tally);
+    fclose(nowhere);
+    show(planted_pair.what, &tally, tally.wrong ? "found, as it must be" : "NOT FOUND");
+    return tally.wrong > 0;
+}
+
+/* snapshot_two [ROWS THAT CONTAIN THIS] */
+int main(int count, char **argument)
+{
+    const char *only = count > 1 ? argument[1] : NULL;
+    uint64_t places = 0, kills = 0;
+    stage_program_begin();
+    uint64_t wrong = run_pairs(only, &places);
+    uint64_t unsound = run_kills(only, &kills);
+    bool seen = run_planted();
+    printf("%u pairs stopped at %llu places, %llu findings; %llu kills, %llu unsound\n", pair_count,
+           (unsigned long long)places, (unsigned long long)wrong, (unsigned long long)kills,
+           (unsigned long long)unsound);
+    return wrong || unsound || !seen;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* api.h: a real segment for the tests of the public interface. Its name is gone as soon as it is open, so nothing is left in
+ * /dev/shm however a test ends. */
+#ifndef QP_TESTS_API_H
+#define QP_TESTS_API_H
+
+#include "unit.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "tests/support.h"
+
+#define KEY(text) (text), sizeof(text) - 1
+
+/* cmocka compares unsigned; codes are negative. */
+#define assert_code(expected, call) assert_int_equal((int)(expected), (int)(call))
+
+static inline struct quipu *api_segment(uint32_t counters, uint32_t threads)
+{
+    const char *name = qp_test_name("unit");
+    char path[QP_PATH_BYTES];
+    struct quipu *q = qp_test_segment(name, counters, threads, false);
+    assert_int_equal(0, qp_segment_path(name, path));
+    unlink(path);
+    return q;
+}
+
+/* A second handle of this process on the same segment. */
+static inline struct quipu *api_again(const struct quipu *q, bool read_only)
+{
+    struct quipu_open_options options = {.struct_bytes = sizeof options, .fd = q->fd, .read_only = read_only};
+    struct quipu *again = NULL;
+    assert_code(0, quipu_open(NULL, &options, &again));
+    return again;
+}
+
+/* Closes a segment that must be sound, and quiet once everything is done. */
+static inline void api_close(struct quipu *q)
+{
+    char finding[256] = "";
+    qp_test_settle(q);
+    if (quipu_check_quiet(q, finding, sizeof finding))
+        fail_msg("%s", finding);
+    quipu_close(q);
+}
+
+static inline struct quipu_count api_get(struct quipu *q, const char *key)
+{
+    struct quipu_count count;
+    assert_code(0, quipu_get(q, key, strlen(key), &count));
+    return count;
+}
+
+static inline void api_limit(struct quipu *q, const char *prefix, uint64_t window_ms)
+{
+    struct quipu_strategy strategy = {
+        .struct_bytes = sizeof strategy, .kind = QUIPU_KIND_LIMIT, .window_ms = window_ms};
+    assert_code(0, quipu_strategy_put(q, prefix, strlen(prefix), &strategy));
+}
+
+/* fork; the child goes with its parent, also when a test fails. */
+static inline pid_t api_fork(void)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return child;
+}
+
+/* Ends a child that must be at work still. */
+static inline void api_kill(pid_t child)
+{
+    int status;
+    kill(child, SIGKILL);
+    assert_int_equal(child, waitpid(child, &status, 0));
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* An out-parameter that a failing call must not touch: filled with a pattern, and looked at afterwards. */
+#define API_UNTOUCHED 0xa5
+static inline void api_mark(void *out, size_t bytes)
+{
+    memset(out, API_UNTOUCHED, bytes);
+}
+
+static inline void api_assert_untouched(const void *out, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        assert_int_equal(API_UNTOUCHED, ((const unsigned char *)out)[i]);
+}
+
+#endif

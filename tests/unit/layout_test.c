@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* layout_test.c: the plan of a segment, and that a header which this version would not have written is refused. */
+#include "unit.h"
+
+#include "shm/layout.h"
+
+static const struct qp_sizes sizes_of_interest[] = {
+    {1, 1, QP_STRATEGY_BYTES_MIN},
+    {1000, 8, QP_STRATEGY_BYTES_MIN + 64},
+    {65536, 1024, 65536},
+    {QP_COUNTERS_MAX, QP_THREADS_MAX, QP_STRATEGY_BYTES_MAX},
+};
+#define SIZES (sizeof sizes_of_interest / sizeof sizes_of_interest[0])
+
+static struct qp_identity sealed_plan(const struct qp_sizes *sizes)
+{
+    struct qp_identity id;
+    qp_layout_plan(sizes, &id);
+    id.seal = qp_layout_seal(&id);
+    return id;
+}
+
+/* The answer to a header with one field forged, sealed again by the forger. */
+static int verify_forged(struct qp_identity id, void *field, const struct qp_identity *original, uint64_t value,
+                         size_t bytes)
+{
+    size_t offset = (size_t)((unsigned char *)field - (unsigned char *)original);
+    memcpy((unsigned char *)&id + offset, &value, bytes);
+    id.seal = qp_layout_seal(&id);
+    return qp_layout_verify(&id);
+}
+
+/* ---- the plan ------------------------------------------------------------------------------------------------------- */
+
+static void test_what_was_planned_is_verified(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZES; i++) {
+        struct qp_identity id = sealed_plan(&sizes_of_interest[i]);
+        assert_int_equal(0, qp_layout_verify(&id));
+        assert_int_equal(sizes_of_interest[i].counters, id.counters);
+        assert_int_equal(sizes_of_interest[i].threads, id.threads);
+    }
+}
+
+static void test_regions_follow_each_other_inside_the_segment(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZES; i++) {
+        struct qp_identity id = sealed_plan(&sizes_of_interest[i]);
+        uint64_t end = sizeof(struct qp_header);
+        for (int r = 0; r < QP_REGION_COUNT; r++) {
+            assert_true(id.region[r].offset_bytes >= end);
+            assert_int_equal(0, id.region[r].offset_bytes % 128);
+            assert_true(id.region[r].bytes > 0);
+            end = id.region[r].offset_bytes + id.region[r].bytes;
+        }
+        assert_true(id.segment_bytes >= end);
+        assert_int_equal(0, id.segment_bytes % 4096);
+    }
+}
+
+static void test_regions_hold_what_the_view_puts_there(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZES; i++) {
+        struct qp_identity id = sealed_plan(&sizes_of_interest[i]);
+        struct qp_view view;
+        /* Addresses are only computed; nothing is read. */
+        unsigned char *base = (unsigned char *)(uintptr_t)0x100000000000;
+        qp_view_init(&view, base, &id);
+        const struct qp_region *r = id.region;
+        const struct qp_class *last = &view.class_of[QP_CLASS_COUNT - 1];
+        assert_true((unsigned char *)&view.entries[view.entry_count] <=
+                    base + r[QP_REGION_ENTRIES].offset_bytes + r[QP_REGION_ENTRIES].bytes);
+        assert_true((unsigned char *)&view.slots[view.slot_count] <=
+                    base + r[QP_REGION_SLOTS].offset_bytes + r[QP_REGION_SLOTS].bytes);
+        assert_true((unsigned char *)&view.records[view.record_count] <=
+                    base + r[QP_REGION_RECORDS].offset_bytes + r[QP_REGION_RECORDS].bytes);
+        assert_true((unsigned char *)&last->states[last->count] <=
+                    base + r[QP_REGION_STATES].offset_bytes + r[QP_REGION_STATES].bytes);
+        uint64_t words = (last->count + 63) / 64;
+        assert_true((unsigned char *)&last->hint_summary[(words + 63) / 64] <=
+                    base + r[QP_REGION_HINTS].offset_bytes + r[QP_REGION_HINTS].bytes);
+        assert_true(last->data + (uint64_t)last->count * last->bytes <=
+                    base + r[QP_REGION_BLOCKS].offset_bytes + r[QP_REGION_BLOCKS].bytes);
+        assert_true(view.bucket_mask + UINT64_C(1) >= view.entry_count);
+        assert_int_equal(0, (view.bucket_mask + UINT64_C(1)) & view.bucket_mask);
+    }
+}
+
+static void test_every_thread_can_have_a_process_of_its_own(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZES; i++) {
+        struct qp_identity id = sealed_plan(&sizes_of_interest[i]);
+        assert_true(id.records >= id.threads);
+        assert_true(id.records <= 1u << QP_RECORD_BITS);
+    }
+}
+
+/* ---- forgeries ------------------------------------------------------------------------------------------------------ */
+
+static void test_any_changed_bit_breaks_the_seal(void **state)
+{
+    (void)state;
+    const struct qp_identity good = sealed_plan(&sizes_of_interest[1]);
+    for (size_t bit = 0; bit < sizeof good * 8; bit++) {
+        struct qp_identity forged = good;
+        ((unsigned char *)&forged)[bit / 8] ^= (unsigned char)(1u << (bit % 8));
+        assert_true(qp_layout_verify(&forged) < 0);
+    }
+}
+
+static void test_foreign_and_future_headers_get_their_own_refusals(void **state)
+{
+    (void)state;
+    struct qp_identity good = sealed_plan(&sizes_of_interest[1]);
+    assert_int_equal(-QP_EFORMAT, verify_forged(good, &good.magic, &good, QP_MAGIC ^ 1, 8));
+    assert_int_equal(-QP_EFORMAT, verify_forged(good, &good.magic, &good, __builtin_bswap64(QP_MAGIC), 8));
+    assert_int_equal(-QP_EFORMAT, verify_forged(good, &good.byte_order, &good, UINT32_C(0x04030201), 4));
+    assert_int_equal(-QP_EVERSION, verify_forged(good, &good.layout_version, &good, QP_LAYOUT_VERSION + 1, 4));
+    assert_int_equal(-QP_EVERSION, verify_forged(good, &good.layout_version, &good, 0, 4));
+    good.layout_version++; /* another version may seal in another way: that is no damage */
+    assert_int_equal(-QP_EVERSION, qp_layout_verify(&good));
+}
+
+/* A seal is no secret. Each size and place must be the one that this version would have chosen. */
+static void test_a_forger_who_seals_again_is_refused_for_every_size_and_place(void **state)
+{
+    (void)state;
+    struct qp_identity good = sealed_plan(&sizes_of_interest[1]);
+    struct {
+        void *field;
+        size_t bytes;
+    } fields[] = {
+        {&good.segment_bytes, 8}, {&good.counters, 4},     {&good.counters_max, 4},   {&good.threads, 4},
+        {&good.records, 4},       {&good.bucket_count, 4}, {&good.strategy_bytes, 4}, {&good.reserved0, 4},
+    };
+    for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++) {
+        uint64_t value = 0;
+        memcpy(&value, fields[f].field, fields[f].bytes);
+        const uint64_t forged[] = {value + 1, value - 1, value * 2 + 2, value ^ 64, ~UINT64_C(0)};
+        for (size_t i = 0; i < sizeof forged / sizeof forged[0]; i++)
+            assert_int_equal(-QP_EDAMAGED, verify_forged(good, fields[f].field, &good, forged[i], fields[f].bytes));
+    }
+    for (int c = 0; c < QP_CLASS_COUNT; c++) {
+        assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.class_count[c], &good, good.class_count[c] + 1, 4));
+        assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.class_bytes[c], &good, good.class_bytes[c] - 1, 4));
+    }
+    for (int r = 0; r < QP_REGION_ROOM; r++) {
+        uint64_t at = good.region[r].offset_bytes;
+        assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.region[r].offset_bytes, &good, at + 128, 8));
+        assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.region[r].bytes, &good, good.region[r].bytes + 1, 8));
+    }
+    for (size_t i = 0; i < sizeof good.reserved1 / sizeof good.reserved1[0]; i++)
+        assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.reserved1[i], &good, 1, 8));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.fence, &good, 2, 4));
+}
+
+static void test_a_table_size_between_two_planned_ones_is_refused(void **state)
+{
+    (void)state;
+    struct qp_identity good = sealed_plan(&sizes_of_interest[1]);
+    for (uint64_t bytes = QP_STRATEGY_BYTES_MIN + 1; bytes < QP_STRATEGY_BYTES_MIN + 64; bytes++)
+        assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.strategy_bytes, &good, bytes, 4));
+}
+
+static void test_sizes_out_of_range_are_refused_before_they_are_computed_with(void **state)
+{
+    (void)state;
+    struct qp_identity good = sealed_plan(&sizes_of_interest[1]);
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.counters, &good, 0, 4));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.counters, &good, QP_COUNTERS_MAX + 1, 4));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.threads, &good, 0, 4));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.threads, &good, QP_THREADS_MAX + 1, 4));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.strategy_bytes, &good, QP_STRATEGY_BYTES_MIN - 1, 4));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.strategy_bytes, &good, QP_STRATEGY_BYTES_MAX + 1, 4));
+}
+
+/* What a segment is free to be: who it is, when and where it was made, how readers fence. */
+static void test_the_rest_is_the_segments_own(void **state)
+{
+    (void)state;
+    struct qp_identity good = sealed_plan(&sizes_of_interest[1]);
+    assert_int_equal(0, verify_forged(good, &good.boot_id, &good, 99, 8));
+    assert_int_equal(0, verify_forged(good, &good.created_unix_ms, &good, 99, 8));
+    assert_int_equal(0, verify_forged(good, &good.replica, &good, 99, 8));
+    assert_int_equal(0, verify_forged(good, &good.hash_seed[1], &good, 99, 8));
+    assert_int_equal(0, verify_forged(good, &good.fence, &good, 1, 4));
+}
+
+static void test_a_fresh_segment_is_sound_and_empty(void **state)
+{
+    (void)state;
+    struct unit_segment s;
+    unit_open(&s, 100, 4);
+    struct qp_walk walk = {0};
+    assert_null(qp_table_walk(&s.view, &walk));
+    assert_false(walk.damaged);
+    unit_quiet(&s);
+    unit_close(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_was_planned_is_verified),
+        cmocka_unit_test(test_regions_follow_each_other_inside_the_segment),
+        cmocka_unit_test(test_regions_hold_what_the_view_puts_there),
+        cmocka_unit_test(test_every_thread_can_have_a_process_of_its_own),
+        cmocka_unit_test(test_any_changed_bit_breaks_the_seal),
+        cmocka_unit_test(test_foreign_and_future_headers_get_their_own_refusals),
+        cmocka_unit_test(test_a_forger_who_seals_again_is_refused_for_every_size_and_place),
+        cmocka_unit_test(test_a_table_size_between_two_planned_ones_is_refused),
+        cmocka_unit_test(test_sizes_out_of_range_are_refused_before_they_are_computed_with),
+        cmocka_unit_test(test_the_rest_is_the_segments_own),
+        cmocka_unit_test(test_a_fresh_segment_is_sound_and_empty),
+    };
+    return cmocka_run_group_tests_name("layout", tests, NULL, NULL);
+}
