@@ -356,10 +356,13 @@ static void test_threads_at_once_never_make_a_key_twice(void **state)
         inserters[i] = (struct inserter){.worker = unit_worker(&s, i + 1)};
         assert_int_equal(0, pthread_create(&threads[i], NULL, insert_and_remove, &inserters[i]));
     }
+    int made = 0;
     for (int i = 0; i < 3; i++) {
         assert_int_equal(0, pthread_join(threads[i], NULL));
-        assert_true(inserters[i].made > 0);
+        made += (int)inserters[i].made;
     }
+    /* Together: one that runs while another sleeps inside a section may find no entry free all the time. */
+    assert_true(made > 16);
     assert_true(walk_all(&s.worker) <= 16); /* the check in unit_close says that they are different keys */
     unit_settle(&s);
     unit_close(&s);
