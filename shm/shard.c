@@ -131,6 +131,7 @@ int qp_shard_read(const struct qp_view *view, const struct qp_entry *entry, uint
         if (!shard && qp_ref_block(seen))
             return -QP_EDAMAGED;
         read_once(entry, shard, now_ms, out);
+        qp_fence_acquire(); /* the cells are read before the reference is looked at again */
         ref = qp_load_acquire(&entry->shard);
     } while (ref != seen);
     return 0;

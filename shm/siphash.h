@@ -30,22 +30,27 @@ static inline uint64_t qp_sip_word(const unsigned char *bytes)
     return word;
 }
 
-/* The last 0 to 7 bytes, and the length in the top byte. Overlapping loads instead of a byte loop: a key has a tail
- * nearly always. */
+/* The last 0 to 7 bytes, and the length in the top byte. Keys have tails of every length, so a jump by length would be
+ * mispredicted most of the time: one load that overlaps the word before, or two that overlap each other, instead. */
 static inline uint64_t qp_sip_tail(const unsigned char *tail, size_t left, size_t byte_count)
 {
     uint64_t last = (uint64_t)byte_count << 56;
-    switch (left) {
-    case 7: last |= (uint64_t)tail[6] << 48; /* fall through */
-    case 6: last |= (uint64_t)tail[5] << 40; /* fall through */
-    case 5: last |= (uint64_t)tail[4] << 32; /* fall through */
-    case 4: last |= (uint64_t)tail[3] << 24; /* fall through */
-    case 3: last |= (uint64_t)tail[2] << 16; /* fall through */
-    case 2: last |= (uint64_t)tail[1] << 8; /* fall through */
-    case 1: last |= (uint64_t)tail[0]; /* fall through */
-    default: break;
+    if (left == 0)
+        return last;
+    if (byte_count >= 8)
+        return last | qp_sip_word(tail + left - 8) >> (64 - 8 * left);
+    if (left >= 4) {
+        uint32_t low, high;
+        memcpy(&low, tail, 4);
+        memcpy(&high, tail + left - 4, 4);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        low = __builtin_bswap32(low);
+        high = __builtin_bswap32(high);
+#endif
+        return last | low | (uint64_t)high << (8 * left - 32);
     }
-    return last;
+    /* 1 to 3 bytes: the first, the middle one, the last. */
+    return last | tail[0] | (uint64_t)tail[left / 2] << (left / 2 * 8) | (uint64_t)tail[left - 1] << ((left - 1) * 8);
 }
 
 static inline uint64_t qp_siphash(int c_rounds, int d_rounds, const uint64_t seed[2], const void *data, size_t byte_count)

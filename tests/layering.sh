@@ -108,31 +108,30 @@ membarrier_has_one_place() {
 
 # ---- how files look --------------------------------------------------------------------------------------------------
 
+# PATTERN AWK...: the files whose names match, through one awk; base is the name without its folders.
+each_file() {
+    local pattern=$1
+    shift
+    tree | grep -E "$pattern" | xargs awk 'FNR == 1 { base = FILENAME; sub(".*/", "", base); named = 0 }'"$*"
+}
+
 c_files_name_their_job() {
-    local file
-    tree | grep -E '\.(c|h|pml)$' | while read -r file; do
-        [ "$(sed -n 1p "$file")" = '/* SPDX-License-Identifier: MIT */' ] || echo "$file: its first line is not the licence"
-        [[ "$(sed -n 2p "$file")" == "/* ${file##*/}: "?* ]] || echo "$file: its second line does not say what it is for"
-    done | none
+    each_file '\.(c|h|pml)$' '
+        FNR == 1 && $0 != "/* SPDX-License-Identifier: MIT */" { print FILENAME ": its first line is not the licence" }
+        FNR == 2 && index($0, "/* " base ": ") != 1 { print FILENAME ": its second line does not say what it is for" }' | none
 }
 scripts_name_their_job() {
-    local file
-    tree | grep -E '\.(sh|bash|py)$|^\.ci/' | while read -r file; do
-        head -n 2 "$file" | grep -qx '# SPDX-License-Identifier: MIT' || echo "$file: no licence in its first two lines"
-        head -n 3 "$file" | grep -qE "^# ${file##*/}[^:]*: ." || echo "$file: its first comment does not say what it is for"
-    done | none
+    each_file '\.(sh|bash|py)$|^\.ci/' '
+        FNR <= 2 && $0 == "# SPDX-License-Identifier: MIT" { named++ }
+        FNR <= 3 && index($0, "# " base) == 1 && / *: ./ { named++ }
+        FNR == 3 && named < 2 { print FILENAME ": no licence, or nothing that says what it is for, in its first lines" }' | none
 }
 builds_have_a_licence() {
-    local file
-    tree | grep -E '(^|/)CMakeLists\.txt$|\.cmake$' | while read -r file; do
-        [ "$(sed -n 1p "$file")" = '# SPDX-License-Identifier: MIT' ] || echo "$file: its first line is not the licence"
-    done | none
+    each_file '(^|/)CMakeLists\.txt$|\.cmake$' '
+        FNR == 1 && $0 != "# SPDX-License-Identifier: MIT" { print FILENAME ": its first line is not the licence" }' | none
 }
 files_fit_in_the_head() {
-    local file
-    tree | grep -E '\.(c|h|sh|py|pml|bash)$' | while read -r file; do
-        [ "$(wc -l <"$file")" -le 500 ] || echo "$file: $(wc -l <"$file") lines"
-    done | none
+    each_file '\.(c|h|sh|py|pml|bash)$' 'FNR == 501 { print FILENAME ": more than 500 lines" }' | none
 }
 no_paths_of_somebodys_machine() {
     tree | grep -vE '^LICENSE$' | tr '\n' '\0' | xargs -0 grep -nIE '(^|[^A-Za-z0-9_.}])/(home|root|work|Users)/' 2>"$scratch/err" | none

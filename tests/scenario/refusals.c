@@ -186,8 +186,12 @@ static void segments_of_another_version_boot_or_byte_order(void)
         EXPECT(unlink(path) == 0);
     }
     make_segment("unsealed");
+    uint64_t replica;
     int fd = open(path, O_RDWR | O_CLOEXEC);
-    EXPECT(pwrite(fd, "x", 1, offsetof(struct qp_identity, replica)) == 1 && close(fd) == 0);
+    EXPECT(pread(fd, &replica, sizeof replica, offsetof(struct qp_identity, replica)) == sizeof replica);
+    replica ^= 1;
+    EXPECT(pwrite(fd, &replica, sizeof replica, offsetof(struct qp_identity, replica)) == sizeof replica);
+    EXPECT(close(fd) == 0);
     expect_refused(-QUIPU_EDAMAGED, "damaged");
     EXPECT_CODE(0, quipu_destroy(path)); /* damaged, but a segment */
 }

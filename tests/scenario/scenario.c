@@ -58,15 +58,24 @@ void scenario_skip(const char *why)
     exit(SKIPPED);
 }
 
-void scenario_fail(const char *file, int line, const char *what, int code)
+static _Noreturn void end_badly(void)
 {
-    const char *name = strrchr(file, '/');
-    printf("# %s:%d: %s", name ? name + 1 : file, line, what);
-    if (code)
-        printf(", and is %d: %s", code, quipu_error(code));
     printf(" (process %d)\n", (int)getpid());
     fflush(NULL);
     _exit(1);
+}
+
+void scenario_fail(const char *file, int line, const char *what)
+{
+    printf("# %s:%d: not so: %s", basename(file), line, what);
+    end_badly();
+}
+
+void scenario_fail_code(const char *file, int line, const char *call, int expected, int code)
+{
+    printf("# %s:%d: %s is %d (%s), not %d (%s)", basename(file), line, call, code, quipu_error(code), expected,
+           quipu_error(expected));
+    end_badly();
 }
 
 /* ---- processes ------------------------------------------------------------------------------------------------------ */
@@ -227,5 +236,5 @@ void scenario_settle(struct quipu *q)
     char finding[256] = "";
     qp_test_settle(q);
     if (quipu_check_quiet(q, finding, sizeof finding))
-        scenario_fail(__FILE__, __LINE__, finding, -QUIPU_EDAMAGED);
+        scenario_fail(__FILE__, __LINE__, finding);
 }

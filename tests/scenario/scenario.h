@@ -27,20 +27,22 @@ int scenario_main(const struct scenario *scenarios, size_t count, int argc, char
 _Noreturn void scenario_skip(const char *why);
 
 /* Ends this process, and with it the scenario, with a sentence. */
-_Noreturn void scenario_fail(const char *file, int line, const char *what, int code);
+_Noreturn void scenario_fail(const char *file, int line, const char *what);
+/* The same for a call that returned another code than it should. */
+_Noreturn void scenario_fail_code(const char *file, int line, const char *call, int expected, int code);
 
 #define EXPECT(condition)                                                                                              \
     do {                                                                                                               \
         if (!(condition))                                                                                              \
-            scenario_fail(__FILE__, __LINE__, #condition, 0);                                                          \
+            scenario_fail(__FILE__, __LINE__, #condition);                                                             \
     } while (0)
 
 /* A call of the library returns this code. */
 #define EXPECT_CODE(expected, call)                                                                                    \
     do {                                                                                                               \
-        int code_ = (call);                                                                                            \
-        if (code_ != (expected))                                                                                       \
-            scenario_fail(__FILE__, __LINE__, #call " is to be " #expected, code_);                                    \
+        int expected_ = (expected), code_ = (call);                                                                    \
+        if (code_ != expected_)                                                                                        \
+            scenario_fail_code(__FILE__, __LINE__, #call, expected_, code_);                                           \
     } while (0)
 
 #define KEY(text) (text), sizeof(text) - 1

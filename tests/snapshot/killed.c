@@ -14,8 +14,9 @@ static void read_now(const struct stage *stage, struct content *out)
     content_read(&stage->view, stage_page->clock_ms, out);
 }
 
-/* The content before the call, and after it when nobody disturbs it. */
-static void read_both(const struct operation *operation, struct contents *contents)
+/* Runs the call undisturbed, to learn where it may be cut short, and the contents before and after it. */
+static void rehearse(const struct operation *operation, const struct places_wish *wish, struct places *places,
+                     struct contents *contents)
 {
     struct stage stage;
     struct part part;
@@ -23,17 +24,9 @@ static void read_both(const struct operation *operation, struct contents *conten
     operation_begin(operation, &stage, &part);
     step_begin(&child, &stage, &part);
     read_now(&stage, &contents->before);
+    places_find(&child, &stage, wish, places);
     step_finish(&child);
     read_now(&stage, &contents->after);
-    stage_end(&stage);
-}
-
-static void choose(const struct operation *operation, const struct places_wish *wish, struct places *out)
-{
-    struct stage stage;
-    struct part part;
-    operation_begin(operation, &stage, &part);
-    places_find(&stage, &part, wish, out);
     stage_end(&stage);
 }
 
@@ -74,8 +67,7 @@ uint64_t killed_run(const struct operation *operation, const struct places_wish 
     struct contents contents;
     struct places stops;
     uint64_t unsound = 0;
-    read_both(operation, &contents);
-    choose(operation, wish, &stops);
+    rehearse(operation, wish, &stops, &contents);
     for (size_t i = 0; i < stops.count; i++)
         unsound += !survives(operation, stops.at[i], &contents, out);
     *kills += stops.count;

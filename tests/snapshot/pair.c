@@ -214,6 +214,15 @@ static void play_stopped(struct duel *duel, uint64_t place)
     duel->tally->places++;
 }
 
+static void find_places(struct duel *duel, const struct places_wish *wish, struct places *out)
+{
+    struct stepped child;
+    restore(duel);
+    step_begin(&child, &duel->stage, &duel->part);
+    places_find(&child, &duel->stage, wish, out);
+    step_kill(&child);
+}
+
 void pair_run(const struct pair *pair, const struct places_wish *wish, FILE *out, struct pair_tally *tally)
 {
     struct duel *duel = calloc(1, sizeof *duel);
@@ -240,8 +249,7 @@ void pair_run(const struct pair *pair, const struct places_wish *wish, FILE *out
     for (unsigned i = 0; i <= duel->others; i++)
         play_serial(duel, i, &duel->serial[i]);
     tally->outcomes = duel->others + 1;
-    restore(duel);
-    places_find(&duel->stage, &duel->part, wish, &stops);
+    find_places(duel, wish, &stops);
     for (size_t i = 0; i < stops.count; i++) {
         alarm(WATCHDOG_S);
         play_stopped(duel, stops.at[i]);

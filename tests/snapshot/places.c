@@ -19,7 +19,7 @@ static void thin_out(struct places *places, size_t wanted)
     if (places->count <= wanted)
         return;
     for (size_t i = 0; i < wanted; i++)
-        places->at[i] = places->at[i * places->count / wanted];
+        places->at[i] = places->at[(2 * i + 1) * places->count / (2 * wanted)];
     places->count = wanted;
 }
 
@@ -43,29 +43,28 @@ static void fill_up(struct places *places, size_t wanted)
 /* Getting to a place takes half of the call on average. */
 static size_t affordable(const struct places_wish *wish, uint64_t steps)
 {
-    uint64_t count = wish->steps_budget / (steps / 2 + 1) + 1;
+    uint64_t count = wish->steps_budget / (steps / 2 + 1);
+    if (count < wish->least)
+        return wish->least;
     return count < wish->most ? (size_t)count : wish->most;
 }
 
-void places_find(struct stage *stage, const struct part *part, const struct places_wish *wish, struct places *out)
+void places_find(struct stepped *child, const struct stage *stage, const struct places_wish *wish, struct places *out)
 {
-    struct stepped child;
     unsigned char *before = malloc(stage->view.bytes);
     if (!before)
         abort();
     memset(out, 0, sizeof *out);
-    step_begin(&child, stage, part);
     memcpy(before, stage->view.base, stage->view.bytes);
-    while (child.steps < wish->steps_max && step_once(&child)) {
+    while (child->steps < wish->steps_max && step_once(child)) {
         if (!memcmp(before, stage->view.base, stage->view.bytes))
             continue;
         memcpy(before, stage->view.base, stage->view.bytes);
-        add(out, child.steps - 1);
-        add(out, child.steps);
+        add(out, child->steps - 1);
+        add(out, child->steps);
     }
-    out->steps = child.steps;
-    step_kill(&child);
     free(before);
+    out->steps = child->steps;
     size_t wanted = affordable(wish, out->steps);
     thin_out(out, wanted);
     if (out->count < wanted)

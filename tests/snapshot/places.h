@@ -18,11 +18,11 @@ struct places {
 struct places_wish {
     uint64_t steps_max;    /* look at so many instructions of the call, no more */
     uint64_t steps_budget; /* fewer places, if getting to all of them took more steps than this */
-    size_t most;
+    size_t least, most;    /* places */
 };
 
-/* Steps the call once, and then kills the child. */
-void places_find(struct stage *stage, const struct part *part, const struct places_wish *wish, struct places *out);
+/* Steps a child that is at the beginning of its call, and leaves it where it then is. */
+void places_find(struct stepped *child, const struct stage *stage, const struct places_wish *wish, struct places *out);
 void places_free(struct places *places);
 
 #endif

@@ -10,13 +10,13 @@
 static struct places_wish wish_for_pairs(void)
 {
     uint64_t scale = qp_test_scale();
-    return (struct places_wish){.steps_max = UINT64_MAX, .steps_budget = 8000 * scale, .most = 24 * scale};
+    return (struct places_wish){.steps_max = UINT64_MAX, .steps_budget = 8000 * scale, .least = 4, .most = 24 * scale};
 }
 
 static struct places_wish wish_for_kills(void)
 {
     uint64_t scale = qp_test_scale();
-    return (struct places_wish){.steps_max = 1500 * scale, .steps_budget = 1500 * scale, .most = 2 * scale};
+    return (struct places_wish){.steps_max = 1500 * scale, .steps_budget = 1500 * scale, .least = 1, .most = 2 * scale};
 }
 
 static void show(const char *what, const struct pair_tally *tally, const char *verdict)

@@ -13,7 +13,7 @@
 
 #define PARENT STORM_HANDS /* the parent's book */
 #define SETTLE_PASSES_MAX 100000
-#define CUT_WINDOWS_AHEAD_MS 30000
+#define CUT_WINDOWS_AHEAD_MS 40000
 
 /* At most so much may have been cut from an account of STORM_DIE by deletes that did not live to say it. */
 static uint64_t lost_max[STORM_ACCOUNTS];

@@ -8,8 +8,6 @@
  *     nobody waits for the dead or the stopped: the others go on                     (the watchdog, and each stop)
  *     the segment is sound beside the living, and whole after the dead were cleaned up after            (audit.c)
  *
- * Half of the kills are on a segment whose writers use membarrier, half on one whose readers fence for themselves.
- *
  *     storm [--seed N] [--kills N]        default: 6,000 kills times $QUIPU_TEST_SCALE, another seed each time
  *
  * A seed repeats the choices that are made, not the instants at which the kernel lets anyone run. */
@@ -38,7 +36,15 @@
 #define ADDS_PER_KILL_MIN 50 /* 20,000 kills: 1,000,000 acknowledged adds */
 #define KILLS_PER_AUDIT 250
 #define KILLS_PER_CHECK 50
-#define STRETCH_SECONDS_MAX 20 /* the limits' fixed windows must stay near the clock */
+#define STRETCH_SECONDS_MAX 15 /* the limits' fixed windows must stay near the clock */
+
+/* Half of the kills are on a segment whose writers use membarrier, half on one whose readers fence for themselves. In a tight one
+ * everything is reused at once, and room often runs out; in a roomy one more inserts and resets go through. */
+static const struct stage {
+    bool fence;
+    uint32_t counters;
+} stages[] = {{false, 700}, {true, 2500}, {true, 700}, {false, 2500}};
+#define STAGES (sizeof stages / sizeof *stages)
 
 struct storm {
     struct quipu *q;
@@ -226,14 +232,14 @@ static void kill_all(struct storm *storm)
     }
 }
 
-/* ---- one segment ---------------------------------------------------------------------------------------------------- */
+/* ---- one stage ---------------------------------------------------------------------------------------------------- */
 
-/* So small that it is full now and then, with so few slots that newcomers meet the slots and records of the dead. */
-static void open_storm(struct storm *storm, bool fence)
+/* With so few slots that newcomers meet the slots and records of the dead. */
+static void open_storm(struct storm *storm, const struct stage *stage)
 {
     char path[160];
     const char *name = qp_test_name("storm");
-    storm->q = qp_test_segment(name, 2500, STORM_HANDS + 4, fence);
+    storm->q = qp_test_segment(name, stage->counters, STORM_HANDS + 4, stage->fence);
     snprintf(path, sizeof path, "/dev/shm/quipu.%s", name);
     storm->fd = open(path, O_RDWR | O_CLOEXEC);
     if (storm->fd < 0 || unlink(path))
@@ -273,17 +279,19 @@ static void run_stretch(struct storm *storm, uint64_t kills_until)
     storm_audit(storm->q, &storm->summary.findings);
 }
 
-static void run_segment(struct storm *storm, bool fence, uint64_t kills)
+static void run_stage(struct storm *storm, const struct stage *stage, uint64_t kills)
 {
     struct quipu_stat stat;
     uint64_t until = storm->summary.kills + kills;
-    open_storm(storm, fence);
+    open_storm(storm, stage);
     while (storm->summary.kills < until)
         run_stretch(storm, until);
     storm_summary_add(&storm->summary, storm->q);
     qp_test_must(quipu_stat(storm->q, &stat), "stat");
-    printf("%s: %" PRIu64 " kills, sound after each check; grace epoch %" PRIu64 "\n",
-           stat.fence ? "readers fence" : "writers use membarrier", kills, stat.grace_epoch);
+    printf("%s, %u counters: sound; %" PRIu64 " kills so far, %" PRIu64
+           " refusals for want of room here, grace epoch %" PRIu64 "\n",
+           stat.fence ? "readers fence" : "writers use membarrier", stage->counters, storm->summary.kills,
+           stat.full_refusals, stat.grace_epoch);
     fflush(stdout); /* or the next children would inherit it unwritten */
     quipu_close(storm->q);
     close(storm->fd);
@@ -331,8 +339,8 @@ int main(int argc, char **argv)
     struct storm storm = {.random = seed, .kills_planned = kills};
     storm_books_open(seed);
     storm_watchdog_start();
-    run_segment(&storm, false, kills / 2);
-    run_segment(&storm, true, kills - kills / 2);
+    for (size_t i = 0; i < STAGES; i++)
+        run_stage(&storm, &stages[i], kills * (i + 1) / STAGES - kills * i / STAGES);
     storm_summary_print(&storm.summary, (double)(clock_ns() - start_ns) / 1e9);
     demand_a_storm(&storm.summary);
     return 0;
