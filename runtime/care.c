@@ -16,6 +16,7 @@
 #define BYSTANDER_BUDGET_US 300
 #define ROOM_ATTEMPTS 6
 #define ROOM_RETRY_MS 10
+#define ROOM_RETRY_MAX_MS 10000 /* a date further ahead was left by a clock that went back */
 
 static uint32_t recover_dead(struct quipu *q, struct qp_worker *worker)
 {
@@ -95,11 +96,13 @@ bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attem
 {
     uint64_t *retry_at = &q->view.header->room_retry_ms;
     uint64_t now = qp_clock_unix_ms(), retry = qp_load_relaxed(retry_at);
-    bool known_full = now < retry && retry - now <= ROOM_RETRY_MS;
+    bool known_full = now < retry && retry - now <= ROOM_RETRY_MAX_MS;
+    uint64_t began_us = qp_clock_monotonic_us();
     if (!known_full && attempt < ROOM_ATTEMPTS && qp_care_pass(q, worker))
         return true;
+    /* A search in vain costs more the larger the segment is: whoever keeps asking spends at most half of the time on it. */
     if (!known_full)
-        qp_store_relaxed(retry_at, now + ROOM_RETRY_MS);
+        qp_store_relaxed(retry_at, now + ROOM_RETRY_MS + 2 * (qp_clock_monotonic_us() - began_us) / 1000);
     qp_add_relaxed(&q->view.header->stat_full_refusals, 1);
     return false;
 }

@@ -67,7 +67,8 @@ enum quipu_code {
     QUIPU_EMODE = 10007,       /* writable by everyone on the host */
     QUIPU_EMEMBARRIER = 10008, /* needs membarrier(2), which this process may not call */
     QUIPU_ETHREADS = 10009,    /* every thread slot or process record is taken */
-    QUIPU_EFULL = 10010,       /* no room for a new key, or for a change of one */
+    QUIPU_EFULL = 10010,       /* no room for a new key, or for a change of one; said for a moment also while room is
+                                * coming and a reader that was put to sleep inside a call holds it up */
     QUIPU_ESTRATEGIES = 10011, /* the strategy table is full */
     QUIPU_EREADONLY = 10012,   /* opened read-only */
 };

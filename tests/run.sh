@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # run.sh [STAGE...]: installs what is missing, builds with gcc and with clang, and runs every test. Warnings are errors.
-# Stages, all of them by default: gcc clang models sanitize mutants examples. QUIPU_TEST_SCALE=N makes the long runs N times longer.
+# Stages, all of them by default: gcc clang sanitize mutants examples models. QUIPU_TEST_SCALE=N makes the long runs N times longer.
 # Builds lie in build-test/; each stage prints how long it took, and the last line counts what passed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -49,16 +49,24 @@ tests_in() {
 do_gcc() { build gcc -DCMAKE_C_COMPILER=gcc && tests_in gcc; }
 
 # The second compiler finds other warnings and orders instructions in other ways; the long runs need not be repeated.
-do_clang() { build clang -DCMAKE_C_COMPILER=clang -DQUIPU_BENCH=OFF && tests_in clang -L '^unit$'; }
+do_clang() { build clang -DCMAKE_C_COMPILER=clang -DQUIPU_TESTS_LONG=OFF && tests_in clang -L '^unit$'; }
 
-do_models() { ./tests/models/run.sh; }
+# One core's work, so it runs beside the other stages when all are run; its output comes at its end.
+do_models() {
+    if [ -n "${models:-}" ]; then
+        wait "$models"
+        local status=$?
+        cat "$out/models.log"
+        return $status
+    fi
+    ./tests/models/run.sh
+}
 
+# (Threads: the test `tsan` builds the library with that sanitizer itself, as `flips` does with the other two.)
 do_sanitize() {
-    local kind
-    for kind in address undefined; do
-        build "$kind" -DCMAKE_C_COMPILER=clang "-DQUIPU_SANITIZE=$kind" -DQUIPU_BENCH=OFF -DQUIPU_TOOL=OFF &&
-            tests_in "$kind" -L '^unit$' || return 1
-    done
+    build sanitize -DCMAKE_C_COMPILER=clang -DQUIPU_SANITIZE=address,undefined -DQUIPU_TESTS_LONG=OFF \
+        -DQUIPU_BENCH=OFF -DQUIPU_TOOL=OFF &&
+        tests_in sanitize -L '^(unit|scenario)$'
 }
 
 do_mutants() { ./tests/mutants.sh; }
@@ -76,7 +84,11 @@ do_examples() {
     rm -f "$log"
 }
 
-[ $# -gt 0 ] || set -- gcc clang models sanitize mutants examples
+if [ $# -eq 0 ]; then
+    set -- gcc clang sanitize mutants examples models
+    ./tests/models/run.sh >"$out/models.log" 2>&1 &
+    models=$!
+fi
 for name in "$@"; do
     case $name in
     gcc | clang | models | sanitize | mutants | examples) stage "$name" "do_$name" ;;

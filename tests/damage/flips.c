@@ -261,6 +261,7 @@ static pid_t start(struct share *share, unsigned process, uint64_t cases)
     pid_t child = fork();
     if (child)
         return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (process == PROCESSES)
         _exit(hostile_run(&share->progress, segment));
     _exit(run_cases(share, segment, process, PROCESSES, cases));

@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -201,8 +202,10 @@ int main(int argc, char **argv)
         {"store", "exitcode=66 halt_on_error=1 log_path=/dev/null", REPORT_STATUS},
         {"walk", "exitcode=66 halt_on_error=1 log_path=/dev/null", REPORT_STATUS},
     };
-    if (argc == 3)
+    if (argc == 3) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* and not a minute more than the parent */
         return run(argv[1], argv[2]);
+    }
     int failed = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         int status = run_self(parts[i].what, qp_test_name("tsan"), parts[i].options);

@@ -47,7 +47,8 @@ verdict() { # 0 or 1, MODEL, kind, options, remark
     if [ "$1" -eq 0 ]; then
         rm -rf "$folder"
     else
-        tail -n 3 "$folder"/*.log "$folder/out" 2>/dev/null
+        cat "$folder"/*.log | head -n 5
+        grep -iE '^pan:1|error: |memlim|memory limit|did not run' "$folder/out"
         [ ! -f "$folder/$2.pml.trail" ] || echo "      the way there: cd $folder && spin -t -p -g $4 $2.pml"
     fi
 }
@@ -88,10 +89,13 @@ right grace "-DWRITERS=2 -DPOLLERS=1 -DEPOCHS=2"
 right grace "-DFENCE -DKILLS=1"
 right grace "-DFENCE -DREADERS=2 -DEPOCHS=2 -DLATE"
 if [ "$SCALE" -ge 2 ]; then
-    right grace "-DKILLS=2 -DEPOCHS=4"
+    STORE=-DCOLLAPSE
+    right grace "-DKILLS=2"
+    right grace "-DEPOCHS=4"
     right grace "-DREADERS=2 -DPOLLERS=1 -DLATE -DKILLS=1"
     right grace "-DWRITERS=2 -DPOLLERS=1"
     right grace "-DFENCE -DREADERS=2"
+    STORE=-DSFH
 fi
 total grace
 mutant grace NO_MEMBARRIER ""
@@ -114,11 +118,13 @@ right table "-DK0=2 -DA0=1 -DD0=1 -DA1=1"
 right table "-DS0=1 -DD0=1 -DA1=1"
 right table "-DHANDLE -DBLOCKS=1 -DA0=1 -DK1=2 -DA1=1"
 if [ "$SCALE" -ge 2 ]; then
+    STORE=-DCOLLAPSE
     right table "-DA0=1 -DD0=1 -DA1=1 -DEPOCHS=4"
     right table "-DA0=1 -DD0=1 -DA1=1 -DKILLS=1"
     right table "-DS0=1 -DD1=1 -DKILLS=1"
     right table "-DA0=1 -DD0=1 -DA1=1 -DSWEEPERS=1 -DKILLS=2"
     right table "-DHANDLE -DA0=2 -DK1=2 -DA1=1 -DD1=1"
+    STORE=-DSFH
 fi
 total table
 mutant table STAMP_WITH_CLOSING "-DA0=1 -DD1=1"

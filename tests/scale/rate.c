@@ -6,7 +6,7 @@
 
 #include "scale.h"
 
-#define SLICES 15
+#define SLICES 25
 #define SLICE_NS UINT64_C(15000000)
 
 static uint64_t slice(const struct rate *rate)

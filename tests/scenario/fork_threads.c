@@ -95,6 +95,9 @@ static void fork_beside_threads(pid_t (*make)(scenario_body *, void *), scenario
     void *(*const work[])(void *) = {count, count, churn, churn, open_and_close_often};
     pthread_t threads[5];
     uint64_t forks = 120 * qp_test_scale();
+#if defined(QP_THREAD_SANITIZER)
+    scenario_skip("ThreadSanitizer does not follow threads started after a fork of many threads");
+#endif
     q = scenario_segment(COUNTERS, SLOTS);
     EXPECT_CODE(0, quipu_counter_open(q, KEY("counter"), &counter));
     for (uintptr_t i = 0; i < 5; i++)

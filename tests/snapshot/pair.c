@@ -27,7 +27,7 @@ struct duel {
     struct content serial[ORDERS_MAX]; /* outcomes */
     struct content before;             /* content when nobody has begun */
     struct content between;            /* content when B is done and A did not begin */
-    bool others_refused;               /* in the playing at hand: every call of B failed */
+    bool others_lack_room;             /* in the playing at hand: every call of B was refused for want of room */
     FILE *out;
     struct pair_tally *tally;
 };
@@ -73,7 +73,7 @@ static void run_others(struct duel *duel, unsigned first, unsigned end, struct c
         const struct action *action = &duel->pair->other[first];
         int64_t ended = 0;
         int result = action->act(&duel->stage, action, &ended);
-        duel->others_refused &= result < 0;
+        duel->others_lack_room &= result == -QUIPU_EFULL;
         say_result(results, action, 'B', result, ended);
     }
 }
@@ -128,6 +128,15 @@ static void play_serial(struct duel *duel, unsigned before, struct content *outc
     read_outcome(duel, &results, outcome);
 }
 
+/* "No room" says what could be reused at that moment, and a call in the middle of its way holds up reuse. So it may
+ * be said to both. */
+static bool is_want_of_room(const struct duel *duel)
+{
+    struct content now;
+    content_read(&duel->stage.view, stage_page->clock_ms, &now);
+    return duel->others_lack_room && stage_page->result == -QUIPU_EFULL && content_same(&now, &duel->before);
+}
+
 static bool is_legal(const struct duel *duel, const struct content *outcome)
 {
     for (unsigned i = 0; i <= duel->others; i++)
@@ -136,11 +145,11 @@ static bool is_legal(const struct duel *duel, const struct content *outcome)
     return false;
 }
 
-/* Whether the content alone is that of a serial order, or of B done and A not begun. Or nothing has happened so
- * far: B was refused, because A, which was first, holds what it needs and is not done. */
+/* Whether the content alone is that of a serial order, or of B done and A not begun; or nothing has happened so far,
+ * because B found no room while A held it. */
 static bool is_legal_between(const struct duel *duel, const struct content *content)
 {
-    if (content_same(&duel->between, content) || (duel->others_refused && content_same(&duel->before, content)))
+    if (content_same(&duel->between, content) || (duel->others_lack_room && content_same(&duel->before, content)))
         return true;
     for (unsigned i = 0; i <= duel->others; i++)
         if (!strncmp(duel->serial[i].text, content->text, content->used) &&
@@ -169,7 +178,7 @@ static void look_after(struct duel *duel, uint64_t place, const struct content *
 {
     char finding[256] = "";
     struct content later;
-    if (!is_legal(duel, outcome)) {
+    if (!is_legal(duel, outcome) && !is_want_of_room(duel)) {
         report(duel, place, "the outcome is of no serial order");
         if (duel->tally->wrong <= FINDINGS_SHOWN) {
             fprintf(duel->out, "-- outcome\n%s", outcome->text);
@@ -201,7 +210,7 @@ static void play_stopped(struct duel *duel, uint64_t place)
     uint32_t others_alive = duel->stage.q ? 1u << duel->stage.q->private_->tenant.record : 0;
     step_begin(&child, &duel->stage, &duel->part);
     step_many(&child, place);
-    duel->others_refused = true;
+    duel->others_lack_room = true;
     run_others(duel, 0, duel->others, &results);
     look_between(duel, place, others_alive);
     look_between(duel, place, others_alive | active_records(&duel->stage));

@@ -89,6 +89,9 @@ const struct pair pairs[] = {
     /* strategies */
     PAIR("add | put: the key becomes a limit", preset_chain, ADD("chain3", 1), PUT_LIMIT),
     PAIR("add | put: a new key becomes a limit", preset_chain, ADD("chain4", 1), PUT_LIMIT),
+    PAIR("add | put, add: a new key becomes a limit", preset_chain, ADD("chain4", 1), PUT_LIMIT, ADD("chain4", 2)),
+    PAIR("add | put, add: a new long key becomes a limit", preset_chain, ADD("long", 1), PUT("L", KIND_L, 1000), ADD("long", 2)),
+    PAIR("set | put, add: a new register becomes a counter", preset_chain, SET("n:a", 1), PUT("n:", KIND_C, 0), ADD("n:a", 2)),
     PAIR("add | put, add: the key becomes a limit", preset_chain, ADD("chain3", 1), PUT_LIMIT, ADD("chain3", 2)),
     BOUND("counter_add | put, add: the key becomes a limit", preset_chain,
          COUNTER_ADD("chain3", 1), PUT_LIMIT, ADD("chain3", 2)),

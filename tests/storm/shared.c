@@ -8,9 +8,12 @@
 
 /* ---- accounts ------------------------------------------------------------------------------------------------------- */
 
+/* One key of each family is hot: everyone meets there. */
 static uint32_t pick_account(struct storm_life *life, enum storm_family family)
 {
-    return storm_books->first[family] + (uint32_t)storm_pick(life, storm_books->count[family]);
+    uint64_t random = storm_random(&life->random);
+    uint64_t cold = (random >> 8) % storm_books->count[family];
+    return storm_books->first[family] + (random & 1 ? (uint32_t)cold : 0);
 }
 
 static struct storm_tally *tally_of(struct storm_life *life, uint32_t account)

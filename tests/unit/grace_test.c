@@ -274,7 +274,7 @@ static void test_readers_that_fence_never_see_what_was_reused(void **state)
 static void test_readers_fenced_by_the_writer_never_see_what_was_reused(void **state)
 {
     (void)state;
-#if defined(__SANITIZE_THREAD__)
+#if defined(QP_THREAD_SANITIZER)
     skip(); /* ThreadSanitizer does not know membarrier */
 #endif
     if (qp_grace_register() != 0)

@@ -229,7 +229,7 @@ static void test_a_list_that_leads_back_ends_as_damage(void **state)
     struct unit_segment s;
     unit_open(&s, 100, 4);
     for (uint64_t i = 0; i < 3; i++) { /* one bucket, three places in it */
-        struct qp_key key = {"abc" + i, 1, i << 60 | 7};
+        struct qp_key key = {&"abc"[i], 1, i << 60 | 7};
         unit_entry(&s.worker, &key, plain, 1);
     }
     assert_int_equal(3, walk_all(&s.worker));
