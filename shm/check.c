@@ -10,6 +10,7 @@
 #include "process.h"
 
 #define LOOKS 3
+#define SPOILED_LOOKS 100
 #define ITEMS_PER_SECTION 64
 
 int qp_check_broken(struct qp_check *check, const char *format, ...)
@@ -21,12 +22,27 @@ int qp_check_broken(struct qp_check *check, const char *format, ...)
     return -QP_EDAMAGED;
 }
 
+/* One look. Without a section of our own things may be reused under our eyes; but what could be found when the look began is not
+ * reused before epoch_safe has moved on. So if it has, a finding does not count, and we look once more. */
+static int look_once(struct qp_check *check, qp_check_look *look, uint32_t index)
+{
+    const uint64_t *safe = &check->view->header->epoch_safe;
+    for (int i = 0; i < SPOILED_LOOKS; i++) {
+        uint64_t before = qp_load_acquire(safe);
+        int error = look(check, index);
+        qp_fence_acquire();
+        if (!error || check->slot || qp_load_relaxed(safe) == before)
+            return error;
+    }
+    return 0;
+}
+
 static int look_again(struct qp_check *check, qp_check_look *look, uint32_t index)
 {
     char first[sizeof check->text];
     memcpy(first, check->text, sizeof first);
     for (int i = 1; i < LOOKS; i++)
-        if (!look(check, index) || strcmp(first, check->text))
+        if (!look_once(check, look, index) || strcmp(first, check->text))
             return 0;
     return -QP_EDAMAGED;
 }
@@ -39,7 +55,7 @@ int qp_check_each(struct qp_check *check, qp_check_look *look, uint32_t first, u
         if (check->slot)
             qp_grace_enter(check->view, check->slot);
         for (; first < stop && !error; first++)
-            if (look(check, first))
+            if (look_once(check, look, first))
                 error = look_again(check, look, first);
         if (check->slot)
             qp_grace_exit(check->slot);

@@ -109,7 +109,8 @@ struct qp_record {
     uint64_t pid_namespace; /* inode of its /proc/self/ns/pid */
     uint64_t pid_started;   /* field 22 of its /proc/self/stat */
     uint64_t joined_unix_ms;
-    uint64_t reserved[3];
+    uint64_t pid_stack; /* field 28: tells the program that joined from another one that the same process executes later */
+    uint64_t reserved[2];
 };
 #define QP_TENANCY_FREE 0
 #define QP_TENANCY_ACTIVE 1

@@ -40,8 +40,13 @@ static uint64_t pid_namespace(void)
     return stat("/proc/self/ns/pid", &file) ? 0 : file.st_ino;
 }
 
-/* When a process started, in ticks since boot. 0: it is not there, or is dead and only not waited for. */
-static uint64_t pid_started(uint64_t pid)
+/* What tells a process, and the program in it, from others that have its pid at other times. */
+struct life {
+    uint64_t started; /* in ticks since boot; 0: it is not there, or is dead and only not waited for */
+    uint64_t stack;   /* where its stack begins; another place after each execve. 0: not for us to see */
+};
+
+static struct life look_up(uint64_t pid)
 {
     char path[48], text[1024];
     snprintf(path, sizeof path, "/proc/%llu/stat", (unsigned long long)pid);
@@ -52,20 +57,27 @@ static uint64_t pid_started(uint64_t pid)
     text[got > 0 ? got : 0] = 0;
     /* Field 3 follows the last parenthesis: a program's name may hold anything. */
     char *at = strrchr(text, ')'), state = 0;
-    unsigned long long started = 0;
-    if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
-                      &started) != 2)
-        return 0;
-    return state == 'Z' || state == 'X' ? 0 : started;
+    unsigned long long started = 0, stack = 0;
+    if (!at ||
+        sscanf(at + 1,
+               " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu "
+               "%*u %*d %*u %*u %*u %llu",
+               &state, &started, &stack) != 3 ||
+        state == 'Z' || state == 'X')
+        return (struct life){0};
+    return (struct life){started, stack};
 }
 
 /* Whether the tenant of a record whose lock is free can be seen alive all the same. */
 static bool lives_without_lock(const struct qp_view *view, uint32_t record)
 {
     const struct qp_record *r = &view->records[record];
-    uint64_t started = qp_load_relaxed(&r->pid_started), here = pid_namespace();
-    return started != 0 && here != 0 && qp_load_relaxed(&r->pid_namespace) == here &&
-           pid_started(qp_load_relaxed(&r->pid)) == started;
+    uint64_t here = pid_namespace(), stack = qp_load_relaxed(&r->pid_stack);
+    if (here == 0 || qp_load_relaxed(&r->pid_namespace) != here)
+        return false;
+    struct life seen = look_up(qp_load_relaxed(&r->pid));
+    return seen.started != 0 && seen.started == qp_load_relaxed(&r->pid_started) &&
+           (seen.stack == 0 || seen.stack == stack);
 }
 
 static bool prober_seize(void *context, uint32_t record)
@@ -114,7 +126,9 @@ static void settle(const struct qp_view *view, struct qp_tenant *tenant, uint64_
     tenant->owner = qp_owner_make(tenant->record, generation);
     qp_store_relaxed(&record->pid, (uint64_t)getpid());
     qp_store_relaxed(&record->pid_namespace, pid_namespace());
-    qp_store_relaxed(&record->pid_started, pid_started((uint64_t)getpid()));
+    struct life mine = look_up((uint64_t)getpid());
+    qp_store_relaxed(&record->pid_started, mine.started);
+    qp_store_relaxed(&record->pid_stack, mine.stack);
     qp_store_relaxed(&record->joined_unix_ms, now_ms);
     /* Release, pairs with qp_owner_is_current. Killed before: the record is FREE (or its dead tenant's) and the lock is gone. */
     qp_store_release(&record->tenancy, qp_tenancy_make(generation, QP_TENANCY_ACTIVE));

@@ -111,11 +111,13 @@ mutant grace NO_FENCE "-DFENCE"
 
 # ---- the table
 right table "-DA0=1 -DD0=1 -DA1=1"
+right table "-DA0=1 -DD0=1 -DD1=1"
 right table "-DA0=1 -DA1=1 -DKILLS=1"
+right table "-DA0=1 -DA1=1 -DSWEEPERS=1 -DKILLS=2"
 right table "-DSTART=0 -DA0=2 -DA1=2 -DD1=1 -DSWEEPERS=1 -DKILLS=1"
 right table "-DSTART=2 -DBLOCKS=3 -DK0=2 -DA0=1"
 right table "-DK0=2 -DA0=1 -DD0=1 -DA1=1"
-right table "-DS0=1 -DD0=1 -DA1=1"
+right table "-DS0=1 -DA1=1 -DD1=1"
 right table "-DHANDLE -DBLOCKS=1 -DA0=1 -DK1=2 -DA1=1"
 if [ "$SCALE" -ge 2 ]; then
     STORE=-DCOLLAPSE

@@ -217,10 +217,8 @@ proctype Host()
         fi;
         recover_next() }
     :: d_step { at[R] == recover_free ->         /* qp_recover_record: clears it; CAS CLAIMED to FREE */
-        if
-        :: word[own[R]] == seen[R] -> clear(own[R]); word[own[R]] = NEXT(seen[R], FREE, 0)
-        :: else
-        fi;
+        assert(word[own[R]] == seen[R]);         /* not linked: nobody else can change it */
+        clear(own[R]); word[own[R]] = NEXT(seen[R], FREE, 0);
         recover_next() }
     od
 }

@@ -120,6 +120,34 @@ static void a_child_that_is_another_program_now(void)
     a_parent_dies_and_its_child_lives_on(EXECUTED);
 }
 
+/* The process is the same, and lives; the program that was at work in it does not. */
+static void become_another_program(void *arg)
+{
+    (void)arg;
+    struct quipu *mine = scenario_open_again(q);
+    EXPECT_CODE(0, quipu_add(mine, KEY("key"), 1));
+    qp_grace_enter(&mine->view, worker_on(mine)->slot);
+    execlp("sleep", "sleep", "60", (char *)NULL);
+}
+
+static void a_worker_that_executes_another_program(void)
+{
+    q = scenario_segment(100, 8);
+    pid_t child = scenario_fork(become_another_program, NULL);
+    /* It is recovered from the moment on when the other program has its stack; until then it lives. */
+    for (int tries = 0; scenario_stat(q).recovered_processes == 0; tries++) {
+        EXPECT(quipu_upkeep(q, 0) >= 0);
+        EXPECT(tries < 10000);
+        usleep(1000);
+    }
+    EXPECT(scenario_stat(q).recovered_processes == 1);
+    EXPECT(scenario_stat(q).recovered_sections == 1);
+    EXPECT(scenario_stat(q).threads_inside == 0);
+    scenario_kill(child); /* alive until now */
+    scenario_settle(q);
+    quipu_close(q);
+}
+
 /* ---- daemons: everything is closed first ---------------------------------------------------------------------------------- */
 
 /* As daemon(3) and its many imitators: no descriptor survives, and other files get the numbers. */
@@ -256,6 +284,7 @@ int main(int argc, char **argv)
         {"a dead parent is recovered while a cloned child lives that closed the handle",
          a_cloned_child_that_closed_the_handle},
         {"a dead parent is recovered while its child runs another program", a_child_that_is_another_program_now},
+        {"a worker that executes another program is recovered while that runs", a_worker_that_executes_another_program},
         {"a daemon that closed everything before its first call works and lives",
          a_daemon_that_closed_everything_before_its_first_call},
         {"a daemon that closed everything after its first call works and lives",

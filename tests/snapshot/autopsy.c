@@ -206,3 +206,13 @@ bool autopsy_is_sound(struct autopsy *autopsy, uint32_t alive)
     return recover_to_rest(autopsy, &worker, 0) && check(autopsy, worker.slot, true, "after recovery") &&
            content_kept(autopsy, "after recovery") && alone(autopsy, &worker);
 }
+
+bool autopsy_rests(struct autopsy *autopsy, uint32_t alive)
+{
+    struct qp_worker worker;
+    memcpy(autopsy->view.base, autopsy->raw.base, autopsy->view.bytes);
+    if (!join(autopsy, alive, &worker))
+        return unsound(autopsy, "no record or no slot for the recoverer");
+    return recover_to_rest(autopsy, &worker, alive) &&
+           check(autopsy, worker.slot, true, "after the call, its caller alive");
+}

@@ -30,4 +30,8 @@ bool autopsy_take(struct autopsy *autopsy, const struct stage *stage);
  * - the content is at all three times the same: recovery gives nothing and takes nothing away. */
 bool autopsy_is_sound(struct autopsy *autopsy, uint32_t alive);
 
+/* Whether what was taken comes to a quiet rest while the living, none of whom is in a call, live on: what a call
+ * that is over has left behind in its caller's name is nobody's, and never comes back while the caller lives. */
+bool autopsy_rests(struct autopsy *autopsy, uint32_t alive);
+
 #endif

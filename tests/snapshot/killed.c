@@ -25,8 +25,10 @@ static void rehearse(const struct operation *operation, const struct places_wish
     step_begin(&child, &stage, &part);
     read_now(&stage, &contents->before);
     places_find(&child, &stage, wish, places);
-    step_finish(&child);
+    bool whole = step_finish(&child);
     read_now(&stage, &contents->after);
+    if (whole)
+        step_leave(&child);
     stage_end(&stage);
 }
 

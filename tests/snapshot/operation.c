@@ -63,6 +63,8 @@ static void look_at_end(struct run *run)
         snprintf(why, sizeof why, "it returned %lld, not %d", (long long)stage_page->result, operation->result);
         report(run, why);
     }
+    if (!run->stage.stalled && !autopsy_rests(&run->autopsy, run->stage.alive | step_record(&run->child, &run->stage)))
+        report(run, run->autopsy.why);
     if (run->changes != (operation->flags & CHANGES))
         report(run, run->changes ? "the content changed, and should not have" : "the content did not change");
     for (uint32_t i = 0; operation->flags & LEAVES && i < run->stage.view.slot_count; i++)

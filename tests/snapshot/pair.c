@@ -123,9 +123,10 @@ static void play_serial(struct duel *duel, unsigned before, struct content *outc
     if (before == duel->others)
         content_read(&duel->stage.view, stage_page->clock_ms, &duel->between);
     if (!step_finish(&child))
-        report(duel, 0, "A dies in a serial order");
+        qp_test_must(-ECHILD, "A dies in a serial order");
     run_others(duel, before, duel->others, &results);
     read_outcome(duel, &results, outcome);
+    step_leave(&child);
 }
 
 /* "No room" says what could be reused at that moment, and a call in the middle of its way holds up reuse. So it may
@@ -220,15 +221,18 @@ static void play_stopped(struct duel *duel, uint64_t place)
     }
     read_outcome(duel, &results, &outcome);
     look_after(duel, place, &outcome, &results);
+    step_leave(&child);
     duel->tally->places++;
 }
 
 static void find_places(struct duel *duel, const struct places_wish *wish, struct places *out)
 {
     struct stepped child;
+    struct places_wish mine = *wish;
+    mine.every = duel->pair->every;
     restore(duel);
     step_begin(&child, &duel->stage, &duel->part);
-    places_find(&child, &duel->stage, wish, out);
+    places_find(&child, &duel->stage, &mine, out);
     step_kill(&child);
 }
 

@@ -14,11 +14,13 @@ struct pair {
     struct action stopped;                /* by the child */
     struct action other[PAIR_OTHERS_MAX]; /* by this program, one after the other; the second may be missing */
     enum cast cast;
-    bool bind; /* the stopped one has a handle that knows where its key is */
+    bool bind;  /* the stopped one has a handle that knows where its key is */
+    bool every; /* stop it at every instruction of its section */
 };
 
 extern const struct pair pairs[];
 extern const unsigned pair_count;
+extern const struct pair planted_pair; /* must be reported */
 
 struct pair_tally {
     uint64_t places;   /* instructions at which the first call was stopped */

@@ -49,6 +49,18 @@ static size_t affordable(const struct places_wish *wish, uint64_t steps)
     return count < wish->most ? (size_t)count : wish->most;
 }
 
+/* In a call that only reads, these are the instructions of its section. */
+static void take_every(struct places *places)
+{
+    if (places->count == 0)
+        return;
+    struct places all = {.steps = places->steps};
+    for (uint64_t at = places->at[0]; at <= places->at[places->count - 1]; at++)
+        add(&all, at);
+    places_free(places);
+    *places = all;
+}
+
 void places_find(struct stepped *child, const struct stage *stage, const struct places_wish *wish, struct places *out)
 {
     unsigned char *before = malloc(stage->view.bytes);
@@ -65,6 +77,10 @@ void places_find(struct stepped *child, const struct stage *stage, const struct 
     }
     free(before);
     out->steps = child->steps;
+    if (wish->every) {
+        take_every(out);
+        return;
+    }
     size_t wanted = affordable(wish, out->steps);
     thin_out(out, wanted);
     if (out->count < wanted)

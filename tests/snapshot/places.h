@@ -19,6 +19,7 @@ struct places_wish {
     uint64_t steps_max;    /* look at so many instructions of the call, no more */
     uint64_t steps_budget; /* fewer places, if getting to all of them took more steps than this */
     size_t least, most;    /* places */
+    bool every;            /* instead of all that: every instruction from the first change of the segment to the last */
 };
 
 /* Steps a child that is at the beginning of its call, and leaves it where it then is. */

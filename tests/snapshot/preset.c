@@ -21,11 +21,21 @@ void preset_chain(struct stage *stage)
     RUN(stage, ADD("chain5", 15));
 }
 
-void preset_full(struct stage *stage)
+static void fill_entries(struct stage *stage, int count)
 {
     static const char *const name[] = {"full0", "full1", "full2", "full3", "full4", "full5", "full6", "full7"};
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < count; i++)
         RUN(stage, ADD(name[i], i + 1));
+}
+
+void preset_full(struct stage *stage)
+{
+    fill_entries(stage, 8);
+}
+
+void preset_nearly_full(struct stage *stage)
+{
+    fill_entries(stage, 7);
 }
 
 void preset_full_deleted(struct stage *stage)

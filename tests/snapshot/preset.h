@@ -12,8 +12,8 @@ typedef void preset_function(struct stage *stage);
 /* chain1 = 11, chain3 = 13, chain5 = 15, all in one bucket. */
 preset_function preset_empty, preset_chain;
 
-/* Every entry taken; and one of the keys (full3) deleted. */
-preset_function preset_full, preset_full_deleted;
+/* Every entry taken; all but one; and one of the keys (full3) deleted. */
+preset_function preset_full, preset_nearly_full, preset_full_deleted;
 
 /* Every extra block, or every strategy table, retired and not reusable, because a helper stands still in a
  * section. It lives. */

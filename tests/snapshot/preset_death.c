@@ -34,9 +34,7 @@ static void stall(struct stage *stage, struct action action, until_function *unt
     struct stepped helper;
     run_until(stage, &helper, action, until);
     stage->stalled = helper.pid;
-    for (uint32_t r = 0; r < stage->view.record_count; r++)
-        if (stage->view.records[r].pid == (uint64_t)helper.pid)
-            stage->alive |= 1u << r;
+    stage->alive |= step_record(&helper, stage);
 }
 
 static enum qp_state block_state(const struct stage *stage, uint64_t block)

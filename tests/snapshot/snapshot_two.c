@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* snapshot_two.c: one process, stopped or killed at chosen instructions of its call, and another one that is not.
  * Goal: whatever one process was doing, the other gets on, and both calls come out as if one had come after the other.
- * Method: pair.h for the stopped, killed.h for the killed. $QUIPU_TEST_SCALE multiplies the places. */
+ * Method: pair.h and triple.h for the stopped, killed.h for the killed. $QUIPU_TEST_SCALE multiplies the places. */
 #include "killed.h"
 #include "pair.h"
-#include "planted.h"
+#include "triple.h"
 
 /* Of one pair; of one row. The longest calls get by far the fewest places at scale 1. */
 static struct places_wish wish_for_pairs(void)
@@ -13,10 +13,16 @@ static struct places_wish wish_for_pairs(void)
     return (struct places_wish){.steps_max = UINT64_MAX, .steps_budget = 8000 * scale, .least = 4, .most = 24 * scale};
 }
 
+static struct places_wish wish_for_triples(void)
+{
+    uint64_t scale = qp_test_scale();
+    return (struct places_wish){.steps_max = UINT64_MAX, .steps_budget = 8000 * scale, .least = 4, .most = 7 + scale};
+}
+
 static struct places_wish wish_for_kills(void)
 {
     uint64_t scale = qp_test_scale();
-    return (struct places_wish){.steps_max = 1500 * scale, .steps_budget = 1500 * scale, .least = 1, .most = 2 * scale};
+    return (struct places_wish){.steps_max = 1500 * scale, .steps_budget = 1500 * scale, .least = 1, .most = scale};
 }
 
 static void show(const char *what, const struct pair_tally *tally, const char *verdict)
@@ -41,6 +47,23 @@ static uint64_t run_pairs(const char *only, uint64_t *places)
     return wrong;
 }
 
+static uint64_t run_triples(const char *only, uint64_t *combinations)
+{
+    struct places_wish wish = wish_for_triples();
+    uint64_t wrong = 0;
+    for (unsigned i = 0; i < triple_count; i++) {
+        uint64_t count;
+        if (only && !strstr(triples[i].what, only))
+            continue;
+        uint64_t findings = triple_run(&triples[i], &wish, stdout, &count);
+        printf("%-52s %5llu combinations of places  %s\n", triples[i].what, (unsigned long long)count,
+               findings ? "UNSOUND" : "sound");
+        wrong += findings;
+        *combinations += count;
+    }
+    return wrong;
+}
+
 static uint64_t run_kills(const char *only, uint64_t *kills)
 {
     struct places_wish wish = wish_for_kills();
@@ -54,12 +77,6 @@ static uint64_t run_kills(const char *only, uint64_t *kills)
 /* The harness must see what it is there to see. */
 static bool run_planted(void)
 {
-    static const struct pair planted_pair = {"planted: an insert by a plain store",
-                                             preset_empty,
-                                             INSERT_BY_STORE("chain3", 1),
-                                             {ADD("chain4", 2)},
-                                             CAST_OPEN,
-                                             false};
     struct pair_tally tally = {0};
     struct places_wish wish = wish_for_pairs();
     FILE *nowhere = fopen("/dev/null", "w");
@@ -73,13 +90,13 @@ static bool run_planted(void)
 int main(int count, char **argument)
 {
     const char *only = count > 1 ? argument[1] : NULL;
-    uint64_t places = 0, kills = 0;
+    uint64_t places = 0, combinations = 0, kills = 0;
     stage_program_begin();
-    uint64_t wrong = run_pairs(only, &places);
+    uint64_t wrong = run_pairs(only, &places) + run_triples(only, &combinations);
     uint64_t unsound = run_kills(only, &kills);
     bool seen = run_planted();
-    printf("%u pairs stopped at %llu places, %llu findings; %llu kills, %llu unsound\n", pair_count,
-           (unsigned long long)places, (unsigned long long)wrong, (unsigned long long)kills,
-           (unsigned long long)unsound);
+    printf("one stopped at %llu places, two at %llu combinations: %llu findings; killed at %llu places: %llu unsound\n",
+           (unsigned long long)places, (unsigned long long)combinations, (unsigned long long)wrong,
+           (unsigned long long)kills, (unsigned long long)unsound);
     return wrong || unsound || !seen;
 }

@@ -42,6 +42,7 @@ static _Noreturn void play(struct stage *stage, const struct part *part)
     stage_page->result = part->action->act(stage, part->action, &ended);
     stage_page->ended = ended;
     set_phase(STAGE_RETURNED);
+    raise(SIGSTOP);
     if (stage->q)
         quipu_close(stage->q);
     _exit(0);
@@ -112,17 +113,38 @@ bool step_many(struct stepped *child, uint64_t steps)
     return true;
 }
 
-bool step_finish(struct stepped *child)
+static int go_on(const struct stepped *child)
 {
     int status = 0;
-    if (!child->died_of && ptrace(PTRACE_CONT, child->pid, 0, 0) == 0)
+    if (ptrace(PTRACE_CONT, child->pid, 0, 0) == 0)
         waitpid(child->pid, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && !child->died_of)
+    return status;
+}
+
+bool step_finish(struct stepped *child)
+{
+    int status = child->died_of ? 0 : go_on(child);
+    if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP)
         return true;
     if (!child->died_of)
         child->died_of = WIFSTOPPED(status) ? WSTOPSIG(status) : WIFSIGNALED(status) ? WTERMSIG(status) : SIGCHLD;
     step_kill(child);
     return false;
+}
+
+void step_leave(struct stepped *child)
+{
+    int status = go_on(child);
+    if (!WIFEXITED(status) || WEXITSTATUS(status))
+        qp_test_must(-ECHILD, "a child does not leave");
+}
+
+uint32_t step_record(const struct stepped *child, const struct stage *stage)
+{
+    for (uint32_t r = 0; r < stage->view.record_count; r++)
+        if (stage->view.records[r].pid == (uint64_t)child->pid && stage->view.records[r].tenancy & 0xff)
+            return 1u << r;
+    return 0;
 }
 
 void step_kill(struct stepped *child)

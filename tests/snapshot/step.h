@@ -45,8 +45,14 @@ bool step_once(struct stepped *child);
 /* As often as that. Returns whether it is still in the call. */
 bool step_many(struct stepped *child, uint64_t steps);
 
-/* Lets it go on at full speed to its end, in which it closes its handle. false: it crashed. */
+/* Lets it go on at full speed to the end of its call; it lives on, with its handle. false: it crashed, and is gone. */
 bool step_finish(struct stepped *child);
+
+/* Lets it close its handle and go. */
+void step_leave(struct stepped *child);
+
+/* The bit of its process record; 0: it has none. */
+uint32_t step_record(const struct stepped *child, const struct stage *stage);
 
 /* Kills it where it stands. */
 void step_kill(struct stepped *child);
