@@ -46,7 +46,7 @@ static void stopped_inserter(struct quipu *q)
 static void emptied_twice(struct quipu *q)
 {
     int error = 0;
-    uint32_t index, block;
+    uint32_t index = 0, block = 0;
     struct qp_worker *worker = qp_thread_worker(q, &error);
     if (!worker || !qp_block_claim(worker, QP_CLASS_ENTRY, &index) ||
         !qp_block_alloc(worker, QP_BLOCK_KEY, index, 100, &block))

@@ -224,17 +224,17 @@ inline barrier_step(t)
 
 proctype Poller()
 {
-    byte e, min, high, i, o, reached;
+    byte safe, e, min, high, i, o, reached;
     mtype mine = poll;
 
     do
-    :: d_step { mine == poll ->                  /* qp_grace_poll: load(epoch) */
+    :: d_step { mine == poll ->                  /* qp_grace_poll: load(epoch_safe) */
 #ifdef MUTANT_HIGH_WATER_FIRST
         high = slots_high;
 #endif
-        e = epoch; mine = decide }
-    :: d_step { mine == decide ->                /* qp_grace_poll: load(epoch_safe) */
-        mine = (epoch_safe >= e -> advance : AFTER_NO_ADVANCE) }
+        safe = epoch_safe; mine = decide }
+    :: d_step { mine == decide ->                /* qp_grace_poll: load(epoch) */
+        e = epoch; mine = (safe >= e -> advance : AFTER_NO_ADVANCE); safe = 0 }
     :: d_step { mine == advance && epoch < EPOCHS -> /* qp_grace_poll: fetch_add(epoch, 1) */
         epoch++; e = epoch; mine = AFTER_ADVANCE;
         assert(epoch <= epoch_safe + POLLERS) }  /* how far stamps can spread */

@@ -122,7 +122,7 @@ right table "-DHANDLE -DBLOCKS=1 -DA0=1 -DK1=2 -DA1=1"
 if [ "$SCALE" -ge 2 ]; then
     STORE=-DCOLLAPSE
     right table "-DA0=1 -DD0=1 -DA1=1 -DEPOCHS=4"
-    right table "-DA0=1 -DD0=1 -DA1=1 -DKILLS=1"
+    right table "-DA0=1 -DD1=1 -DKILLS=1"
     right table "-DS0=1 -DD1=1 -DKILLS=1"
     right table "-DA0=1 -DD0=1 -DA1=1 -DSWEEPERS=1 -DKILLS=2"
     right table "-DHANDLE -DA0=2 -DK1=2 -DA1=1 -DD1=1"

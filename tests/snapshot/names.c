@@ -107,7 +107,7 @@ static void run_scene(const struct name_scene *scene, struct tally *total)
 {
     struct stage stage;
     struct stepped child;
-    char place[512];
+    char place[512] = "at its end";
     const char *wrong = NULL;
     int progress = 0, before = 0;
     begin(&stage, &child, scene);
@@ -117,10 +117,12 @@ static void run_scene(const struct name_scene *scene, struct tally *total)
         states += progress != before;
         before = progress;
     }
-    if (!wrong && (child.died_of || stage_page->result != scene->result || !progress))
+    if (wrong)
+        step_place(&child, place, sizeof place);
+    bool lives = step_finish(&child);
+    if (!wrong && (!lives || stage_page->result != scene->result || !progress))
         wrong = "the call did not do what it is for";
     if (wrong) {
-        step_place(&child, place, sizeof place);
         printf("UNSOUND  %s: %s: after instruction %llu, %s: %s\n", scene->call, scene->what,
                (unsigned long long)child.steps, place, wrong);
         total->unsound++;
@@ -129,7 +131,8 @@ static void run_scene(const struct name_scene *scene, struct tally *total)
            (unsigned long long)child.steps, (unsigned long long)states, wrong ? "UNSOUND" : "sound");
     total->steps += child.steps;
     total->states += states;
-    step_kill(&child);
+    if (lives)
+        step_kill(&child);
     stage_end(&stage);
 }
 

@@ -54,11 +54,6 @@ static void look_at_end(struct run *run)
 {
     const struct operation *operation = run->operation;
     char why[128];
-    if (run->child.died_of) {
-        snprintf(why, sizeof why, "the call died of signal %d", run->child.died_of);
-        report(run, why);
-        return;
-    }
     if (operation->result != RESULT_VARIES && stage_page->result != operation->result) {
         snprintf(why, sizeof why, "it returned %lld, not %d", (long long)stage_page->result, operation->result);
         report(run, why);
@@ -105,9 +100,15 @@ void operation_run(const struct operation *operation, FILE *out, struct tally *t
     while (step_once(&run.child))
         look(&run);
     look(&run);
-    look_at_end(&run);
+    if (run.child.died_of)
+        report(&run, "the call crashed there");
+    bool lives = step_finish(&run.child);
+    if (lives) {
+        look_at_end(&run);
+        step_kill(&run.child);
+    }
+    tally->unsound += !lives;
     tally->steps += run.child.steps;
-    step_kill(&run.child);
     autopsy_end(&run.autopsy);
     stage_end(&run.stage);
 }

@@ -8,6 +8,7 @@
  * / */
 #include "pair.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #include "autopsy.h"

@@ -10,13 +10,13 @@
 static struct places_wish wish_for_pairs(void)
 {
     uint64_t scale = qp_test_scale();
-    return (struct places_wish){.steps_max = UINT64_MAX, .steps_budget = 8000 * scale, .least = 4, .most = 24 * scale};
+    return (struct places_wish){.steps_max = UINT64_MAX, .steps_budget = 5000 * scale, .least = 4, .most = 24 * scale};
 }
 
 static struct places_wish wish_for_triples(void)
 {
     uint64_t scale = qp_test_scale();
-    return (struct places_wish){.steps_max = UINT64_MAX, .steps_budget = 8000 * scale, .least = 4, .most = 7 + scale};
+    return (struct places_wish){.steps_max = UINT64_MAX, .steps_budget = 5000 * scale, .least = 4, .most = 5 + scale};
 }
 
 static struct places_wish wish_for_kills(void)

@@ -39,9 +39,10 @@ static _Noreturn void play(struct stage *stage, const struct part *part)
         stage_key(stage, part->action->key);
     raise(SIGSTOP);
     set_phase(STAGE_IN_CALL);
-    stage_page->result = part->action->act(stage, part->action, &ended);
-    stage_page->ended = ended;
+    int result = part->action->act(stage, part->action, &ended);
     set_phase(STAGE_RETURNED);
+    stage_page->result = result;
+    stage_page->ended = ended;
     raise(SIGSTOP);
     if (stage->q)
         quipu_close(stage->q);

@@ -45,7 +45,8 @@ bool step_once(struct stepped *child);
 /* As often as that. Returns whether it is still in the call. */
 bool step_many(struct stepped *child, uint64_t steps);
 
-/* Lets it go on at full speed to the end of its call; it lives on, with its handle. false: it crashed, and is gone. */
+/* Lets it go on at full speed to the end of its call, and tell its result; it lives on, with its handle. false: it
+ * crashed, and is gone. */
 bool step_finish(struct stepped *child);
 
 /* Lets it close its handle and go. */

@@ -25,7 +25,7 @@ struct party {
     struct part a, b;
 };
 
-/* What may happen in one playing, in any order that keeps A's end before the last upkeep and B's begin after the first. */
+/* What may happen in one playing, in any order that keeps A's end before the last upkeep, B's begin after the first. */
 enum event { A_WHOLE, B_WHOLE, UPKEEP_ONCE, UPKEEP_REST, EVENTS };
 
 static const enum event orders[][EVENTS] = {
