@@ -96,7 +96,8 @@ bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attem
 {
     uint64_t *retry_at = &q->view.header->room_retry_ms;
     uint64_t now = qp_clock_unix_ms(), retry = qp_load_relaxed(retry_at);
-    bool known_full = now < retry && retry - now <= ROOM_RETRY_MAX_MS;
+    /* Asked once in each call: one that has made progress is not stopped half-way by another's vain search. */
+    bool known_full = attempt == 0 && now < retry && retry - now <= ROOM_RETRY_MAX_MS;
     uint64_t began_us = qp_clock_monotonic_us();
     if (!known_full && attempt < ROOM_ATTEMPTS && qp_care_pass(q, worker))
         return true;
