@@ -24,7 +24,7 @@ struct filter {
 };
 
 /* Copies one entry, if it has something for the public under the prefix. */
-static bool copy_item(const struct qp_view *view, struct qp_entry *entry, const struct filter *filter,
+static bool copy_item(const struct qp_view *view, const struct qp_entry *entry, const struct filter *filter,
                       uint64_t now_ms, struct quipu_item *item, uint8_t copy[QUIPU_KEY_BYTES_MAX])
 {
     struct qp_reading reading;
@@ -35,9 +35,6 @@ static bool copy_item(const struct qp_view *view, struct qp_entry *entry, const 
         key_bytes > QUIPU_KEY_BYTES_MAX || key_bytes < filter->prefix_bytes)
         return false;
     memcpy(copy, key, key_bytes);
-    struct qp_key k = {copy, key_bytes, entry->hash};
-    if (!qp_key_is_fresh(view, entry) && !qp_key_follow(view, &k, entry))
-        return false; /* its strategy made something else of the key; as for get, there is nothing */
     if ((filter->prefix_bytes && memcmp(copy, filter->prefix, filter->prefix_bytes)) ||
         qp_shard_read(view, entry, now_ms, &reading) || reading.deleted)
         return false;
@@ -48,7 +45,7 @@ static bool copy_item(const struct qp_view *view, struct qp_entry *entry, const 
 }
 
 /* Without a slot an entry may be reused while it is copied: the copy counts only if the state word is the same after. */
-static bool copy_safely(const struct qp_view *view, bool protected, struct qp_entry *entry,
+static bool copy_safely(const struct qp_view *view, bool protected, const struct qp_entry *entry,
                         const struct filter *filter, uint64_t now_ms, struct batch *batch)
 {
     for (int looks = 0; looks < 100; looks++) {

@@ -157,10 +157,11 @@ static bool finish(const struct qp_view *view, struct qp_entry *entry, uint64_t 
 void qp_entry_bury(const struct qp_view *view, struct qp_entry *entry)
 {
     uint64_t seen = qp_load_acquire(&entry->state);
-    if (qp_state_of(seen) != QP_STATE_DEAD || !qp_table_purge(view, entry))
-        return;
-    /* The stamp is read after the unlink (seq in find_place and here). Killed before: DEAD, and unlinked again by the next. */
-    state_step(entry, seen, QP_STATE_RETIRED, qp_grace_stamp(view));
+    /* Unstamped: another who saw DEAD, by the entry's number and not by a link, may be about to mark and unlink it, and must be gone
+     * before it is reused. Its section began before this step, so a stamp read after it covers that one too; the epoch read
+     * now would not. Killed before: DEAD, and unlinked again by the next. */
+    if (qp_state_of(seen) == QP_STATE_DEAD && qp_table_purge(view, entry))
+        state_step(entry, seen, QP_STATE_RETIRED, 0);
 }
 
 static bool reclaim(struct qp_worker *worker, struct qp_entry *entry, uint64_t seen)
@@ -187,6 +188,8 @@ bool qp_entry_advance(struct qp_worker *worker, struct qp_entry *entry)
         qp_entry_bury(view, entry);
         return qp_load_relaxed(&entry->state) != seen;
     case QP_STATE_RETIRED:
+        if (qp_state_argument(seen) == 0)
+            return state_step(entry, seen, QP_STATE_RETIRED, qp_grace_stamp(view));
         return reclaim(worker, entry, seen);
     default:
         return false;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* entry.h: the life of an entry.
  *
- *     FREE -> CLAIMED -> LIVE <-> CLOSING -> CLOSING(stamp) -> DEAD -> RETIRED(stamp) -> CLAIMED -> FREE
- *             insert          close       stamp           finish  bury              reclaim
+ *     FREE -> CLAIMED -> LIVE <-> CLOSING -> CLOSING(stamp) -> DEAD -> RETIRED -> RETIRED(stamp) -> CLAIMED -> FREE
+ *             insert          close       stamp           finish  bury    stamp               reclaim
  *
  * Removal never races with an add: CLOSING announces it, and an adder that meets CLOSING puts LIVE back before it adds. A
  * grace period after the stamp every add that had seen LIVE is over and in the cell; if the word is still the same and the count
  * has not moved, nobody wants the entry and it is DEAD. Each step is one CAS of the whole state word, done by anyone; a process
  * killed between two steps has left them to the next one.
  * CLOSING is set without a stamp and stamped by a second CAS, with an epoch read after CLOSING was seen: an epoch read
- * before could be older than an adder that still saw LIVE. */
+ * before could be older than an adder that still saw LIVE. RETIRED is stamped in the same way, for a sweep that saw DEAD and is
+ * about to unlink by the entry's number: with a stamp from before RETIRED it could unlink the entry's next life. */
 #ifndef QP_SHM_ENTRY_H
 #define QP_SHM_ENTRY_H
 

@@ -18,7 +18,7 @@ enum qp_state {
     QP_STATE_LIVE = 2,    /* argument: parent (blocks: the entry that refers to it), 0 for entries */
     QP_STATE_CLOSING = 3, /* entries: about to go unless somebody adds. argument: stamp, 0 while unstamped */
     QP_STATE_DEAD = 4,    /* entries: gone for everyone; still to be unlinked */
-    QP_STATE_RETIRED = 5, /* unlinked; argument: stamp. Reused once that stamp is safe */
+    QP_STATE_RETIRED = 5, /* unlinked; argument: stamp, 0 while unstamped (entries). Reused once that stamp is safe */
     QP_STATE_COUNT
 };
 
@@ -74,7 +74,7 @@ static inline uint64_t qp_stamp_of(uint64_t epoch)
 static inline bool qp_stamp_is_safe(uint64_t stamp, uint64_t epoch_safe)
 {
     uint64_t ahead = (epoch_safe - stamp) & QP_ARGUMENT_MASK;
-    return ahead != 0 && ahead < (UINT64_C(1) << (QP_ARGUMENT_BITS - 1));
+    return stamp != 0 && ahead != 0 && ahead < (UINT64_C(1) << (QP_ARGUMENT_BITS - 1));
 }
 
 /* ---- link: [tag 16 | generation 15 | mark 1 | index 32] ------------------------------------------------------

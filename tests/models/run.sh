@@ -36,7 +36,9 @@ search() {
     spin -a $2 "$1.pml" >spin.log 2>&1 &&
         gcc "$3" -w -DSAFETY -DNOREDUCE "$STORE" -DMEMLIM=$MODEL_MIB_MAX -o pan pan.c >gcc.log 2>&1 &&
         timeout "$MODEL_SECONDS_MAX" ./pan -E -m100000 -w22 >out 2>&1
-    grep -q '^State-vector.*errors:' out 2>/dev/null || { echo "the search did not run to its end" >>out; return 1; }
+    local status=$? # 124: out of time; 128 and more: killed by a signal, not by anything found here
+    grep -q '^State-vector.*errors:' out 2>/dev/null ||
+        { echo "the search did not run to its end: status $status" >>out; return 1; }
     ! grep -qiE 'max search depth too small|out of memory|reached -DMEMLIM|VECTORSZ|resource temporarily' out
 }
 

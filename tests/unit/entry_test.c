@@ -138,7 +138,12 @@ static void test_a_deleted_entry_leaves_step_by_step(void **state)
     assert_non_null(unit_find(&s.worker, &key));
     assert_true(advance(&s.worker, entry));
     assert_int_equal(QP_STATE_RETIRED, state_of(entry));
+    assert_int_equal(0, qp_state_argument(entry->state)); /* unstamped: another may be about to unlink it by its number */
     assert_null(unit_find(&s.worker, &key));
+    grace_period(&s);
+    assert_true(advance(&s.worker, entry));
+    assert_int_equal(QP_STATE_RETIRED, state_of(entry));
+    assert_int_not_equal(0, qp_state_argument(entry->state));
     assert_false(advance(&s.worker, entry));
     grace_period(&s);
     assert_true(advance(&s.worker, entry));

@@ -109,6 +109,27 @@ static void test_long_keys_are_told_apart_by_their_last_byte(void **state)
     unit_close(&s);
 }
 
+/* Under one hash, so that the bytes alone decide: every length in the entry and beyond, and every byte of it. */
+static void test_keys_are_told_apart_by_any_one_byte(void **state)
+{
+    (void)state;
+    struct unit_segment s;
+    unsigned char bytes[QP_KEY_BYTES_INLINE + 20];
+    unit_open(&s, 200, 4);
+    for (uint32_t length = 1; length <= sizeof bytes; length++) {
+        memset(bytes, 'k', sizeof bytes);
+        struct qp_key key = {bytes, length, UINT64_C(0x5555000000000000) + length};
+        struct qp_entry *entry = unit_entry(&s.worker, &key, plain, 1);
+        for (uint32_t at = 0; at < length; at++) {
+            bytes[at] ^= 1;
+            assert_null(unit_find(&s.worker, &key));
+            bytes[at] ^= 1;
+        }
+        assert_ptr_equal(entry, unit_find(&s.worker, &key));
+    }
+    free(s.memory);
+}
+
 /* ---- keys of one hash ----------------------------------------------------------------------------------------------- */
 
 /* The check rightly calls a forged hash damage, so these free the memory themselves. */
@@ -375,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_a_second_insert_finds_the_first),
         cmocka_unit_test(test_a_removed_key_is_gone_and_can_come_back),
         cmocka_unit_test(test_long_keys_are_told_apart_by_their_last_byte),
+        cmocka_unit_test(test_keys_are_told_apart_by_any_one_byte),
         cmocka_unit_test(test_keys_of_equal_hash_live_side_by_side),
         cmocka_unit_test(test_the_same_bytes_under_another_hash_are_not_found),
         cmocka_unit_test(test_the_order_of_a_hash_is_its_bits_reversed),
