@@ -5,6 +5,14 @@
 
 #include <pthread.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER 1
+#endif
+#endif
+
 #define COUNTERS 300
 #define SLOTS 64
 
@@ -97,6 +105,9 @@ static void fork_beside_threads(pid_t (*make)(scenario_body *, void *), scenario
     uint64_t forks = 120 * qp_test_scale();
 #if defined(QP_THREAD_SANITIZER)
     scenario_skip("ThreadSanitizer does not follow threads started after a fork of many threads");
+#endif
+#if defined(ADDRESS_SANITIZER)
+    scenario_skip("AddressSanitizer's allocator may be locked for ever in a child forked beside other threads");
 #endif
     q = scenario_segment(COUNTERS, SLOTS);
     EXPECT_CODE(0, quipu_counter_open(q, KEY("counter"), &counter));
