@@ -7,7 +7,7 @@
 set -euo pipefail
 
 build=(gcc libc6-dev make cmake pkg-config libjansson-dev libinih-dev)
-tests=(clang libclang-rt-14-dev libcmocka-dev libtdb-dev liblmdb-dev spin valgrind strace python3)
+tests=(clang libclang-rt-14-dev libcmocka-dev libtdb-dev liblmdb-dev spin valgrind strace python3 g++ binutils patch procps)
 
 case "${1:-}" in
 build) packages=("${build[@]}") ;;
