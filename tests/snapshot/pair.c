@@ -5,7 +5,7 @@
  *     B ends, whatever A holds (a watchdog says if it does not)
  *     content and results = those of one of the serial orders of the calls, which are played first
  *     the segment is sound: with A stopped, and with A declared dead in a copy; after both; and quiet after upkeep
- * / */
+ */
 #include "pair.h"
 
 #include <errno.h>
