@@ -71,13 +71,33 @@ enum quipu_code {
                                 * coming and a reader that was put to sleep inside a call holds it up */
     QUIPU_ESTRATEGIES = 10011, /* the strategy table is full */
     QUIPU_EREADONLY = 10012,   /* opened read-only */
+    QUIPU_ETICKET = 10013,     /* this ticket was given to another process, or was given back already */
 };
 
 enum quipu_kind {
     QUIPU_KIND_ANY = 0,      /* a key's first call decides */
     QUIPU_KIND_COUNTER = 1,  /* plain counter: adds until it is reset or deleted */
-    QUIPU_KIND_LIMIT = 2,    /* windowed counter: counts per window of time */
+    QUIPU_KIND_LIMIT = 2,    /* so many units in a window of time, or a bucket that refills */
+    QUIPU_KIND_INFLIGHT = 3, /* so many holders at once; what a dead process held comes back */
     QUIPU_KIND_REGISTER = 4, /* a value that is set; the last write wins */
+};
+
+enum quipu_algorithm {          /* of limits */
+    QUIPU_ALGORITHM_FIXED = 0,  /* `limit` units in each window */
+    QUIPU_ALGORITHM_SLIDING = 1, /* used = current + floor(previous * (window - elapsed) / window), at most `limit` */
+    QUIPU_ALGORITHM_BUCKET = 2, /* holds `burst` units; one comes back every window / limit. Of this host alone */
+};
+
+/* What becomes of a new key that finds no room. Before that, what has expired is collected. */
+enum quipu_overflow {
+    QUIPU_OVERFLOW_EVICT = 0, /* a little used limit leaves; what it had used is remembered until its window ends */
+    QUIPU_OVERFLOW_DENY = 1,  /* denied */
+    QUIPU_OVERFLOW_ALLOW = 2, /* allowed, and not counted */
+};
+
+enum quipu_scope {
+    QUIPU_SCOPE_FLEET = 0, /* what other hosts count is counted too, where an agent tells */
+    QUIPU_SCOPE_HOST = 1,
 };
 
 enum quipu_merge {
@@ -94,7 +114,9 @@ struct quipu_create_options {
     uint32_t fence;          /* 1: readers fence for themselves and nobody calls membarrier(2): for hosts whose
                               * isolated CPUs must not be interrupted. 0: chosen by what the kernel allows */
     uint32_t strategy_bytes; /* of one strategy table; 0: 65,536; 4,096 to 2^24 */
-    uint32_t reserved[5];    /* 0 */
+    uint32_t clock_caller;   /* 1: the segment's time is the largest that any caller gave (the calls with _at), not the host's
+                              * clock: to replay a log, to test */
+    uint32_t reserved[4];    /* 0 */
 };
 
 struct quipu_open_options {
@@ -106,33 +128,77 @@ struct quipu_open_options {
     uint32_t reserved[4]; /* 0 */
 };
 
-/* A strategy says what the keys under a prefix are. */
+#define QUIPU_LIMIT_MAX (UINT64_C(1) << 39)
+#define QUIPU_IDLE_NEVER UINT64_MAX
+
+/* A strategy says what the keys under a prefix are. Kind, algorithm and window are fixed for a key's life: when they change, it starts
+ * anew, with a fresh budget. The rest changes in place, at the next call of every process. */
 struct quipu_strategy {
     size_t struct_bytes; /* sizeof(struct quipu_strategy) */
     uint32_t kind;       /* enum quipu_kind; ANY: counter */
     uint32_t merge;      /* enum quipu_merge; a combination that does not fit the kind is -EINVAL */
     uint64_t window_ms;  /* limits: 100 to 86,400,000; 0: 1,000. Other kinds: 0 */
-    uint64_t reserved[13]; /* 0 */
+    uint64_t limit;      /* limits: units in a window, 1 to QUIPU_LIMIT_MAX; 0: none, only count (not for buckets). In flight:
+                          * 1 to 65,536. Other kinds: 0 */
+    uint64_t burst;      /* buckets: what one holds, 1 to QUIPU_LIMIT_MAX; 0: as limit. It must refill within a year. Else 0 */
+    uint64_t idle_ms;    /* a key unused for so long goes; 0: by its kind (limits: two windows; in flight: 10 s; counters and
+                          * registers: never). QUIPU_IDLE_NEVER. Raised to what telling other hosts takes */
+    uint32_t algorithm;  /* limits: enum quipu_algorithm. Else 0 */
+    uint32_t overflow;   /* enum quipu_overflow */
+    uint32_t shadow;     /* limits and in flight, 1: count what would be denied, and deny nothing */
+    uint32_t scope;      /* enum quipu_scope */
+    uint64_t reserved[8]; /* 0 */
 };
 
 /* What a key holds. total = local + remote, clamped to int64_t. */
 struct quipu_count {
-    int64_t total;    /* in this epoch (limits: in the current window); a register's value */
+    int64_t total;    /* in this epoch (limits: in the current window; buckets: missing from a full one; in flight: now in);
+                       * a register's value. What was refunded is not in it */
     int64_t local;    /* of it, counted on this host */
     int64_t remote;   /* of it, counted on other hosts */
     int64_t previous; /* limits: in the window before; else 0 */
     uint64_t epoch;   /* counters: resets and deletes so far. Limits: window start in unix ms * 65,536 + resets in it */
-    int64_t denied;   /* limits: requests denied */
+    int64_t denied;   /* limits and in flight: requests denied (in shadow mode: that would have been) since the key is there */
     uint64_t reserved[2];
+};
+
+/* The answer to a request. */
+struct quipu_verdict {
+    uint64_t limit;         /* in force (buckets: the burst); UINT64_MAX: none */
+    uint64_t remaining;     /* units left after this call; UINT64_MAX: no limit */
+    uint64_t epoch;         /* the window the call was counted in: its start in unix ms * 65,536 + resets in it. Buckets: resets */
+    int64_t reset_ms;       /* unix time in ms at which that window ends; buckets: at which it is full again */
+    int64_t retry_after_ms; /* from now: when as many units can be had if nobody else takes any. 0: allowed. -1: never */
+    uint64_t shadow_denied; /* 1: over the limit, and allowed only because of shadow mode; nothing was taken */
+    uint64_t reserved[2];
+};
+
+/* One of several requests made at once. */
+struct quipu_request {
+    size_t struct_bytes; /* sizeof(struct quipu_request) */
+    const void *key;
+    size_t key_bytes;
+    uint64_t n;
+    int32_t result; /* filled: 0 this one was or would have been allowed, 1 it refused, < 0 its error */
+    uint32_t reserved0; /* 0 */
+    struct quipu_verdict verdict; /* filled, unless result < 0 */
+};
+
+/* Held while a request is in flight. The words are Quipu's. Of this process alone: a forked child cannot give it back. */
+struct quipu_ticket {
+    uint64_t opaque[4];
 };
 
 struct quipu_item {
     const void *key; /* valid until the visit returns */
     size_t key_bytes;
-    uint32_t kind; /* enum quipu_kind */
-    uint32_t reserved0;
+    uint32_t kind;      /* enum quipu_kind */
+    uint32_t algorithm; /* limits: enum quipu_algorithm */
     struct quipu_count count;
-    uint64_t reserved[4];
+    uint64_t limit;     /* limits and in flight: in force now; 0: none */
+    uint64_t remaining; /* as a peek would say; UINT64_MAX: no limit */
+    uint64_t window_ms; /* limits */
+    uint64_t reserved[1];
 };
 
 /* A handle on one key. The words are Quipu's. Any thread of the process that opened it, and of its forked
@@ -168,7 +234,15 @@ struct quipu_stat {
     uint64_t created_unix_ms;
     uint64_t replica;                 /* the id of this segment's life */
     uint64_t fence;                   /* 1: readers fence for themselves */
-    uint64_t reserved[16];
+    uint64_t clock_caller;            /* 1: the segment's time is its callers' */
+    uint64_t recovered_units;         /* in-flight units that dead processes held */
+    uint64_t expired;                 /* keys that went because nobody used them, since creation */
+    uint64_t evicted;                 /* keys that went to make room */
+    uint64_t evicted_remembered;      /* of them, whose use is remembered at this moment */
+    uint64_t evicted_forgotten;       /* of them, whose use was forgotten before its window ended, for want of room */
+    uint64_t overflow_denied;         /* new keys denied, or refused, for want of room */
+    uint64_t overflow_allowed;        /* new keys allowed uncounted for want of room */
+    uint64_t reserved[8];
 };
 
 /* Visits return 0 to go on; any other value stops the walk and is returned by it. */
@@ -198,7 +272,8 @@ int quipu_destroy(const char *segment);
 
 /* ---- counting ------------------------------------------------------------------------------------------------
  * now_ms is the caller's cached unix time in ms; the forms without it read the clock where they need one. Limits refuse one that is
- * more than 60 s away from the host's clock (-ERANGE). */
+ * more than 60 s away from the host's clock (-ERANGE). On a segment made with clock_caller any time will do, and the forms without it
+ * use the largest one seen. */
 
 /* Counts n >= 0 (0 changes nothing and makes no key). A new key becomes what its strategy says, else a plain counter.
  * -EINVAL: n < 0. -EPROTOTYPE: the key is a register. -EOVERFLOW: the count would pass 2^62 (a window's: it
@@ -210,16 +285,43 @@ int quipu_add_at(struct quipu *q, const void *key, size_t key_bytes, int64_t n, 
 int quipu_get(struct quipu *q, const void *key, size_t key_bytes, struct quipu_count *out);
 int quipu_get_at(struct quipu *q, const void *key, size_t key_bytes, int64_t now_ms, struct quipu_count *out);
 
+/* ---- limiting ------------------------------------------------------------------------------------------------
+ * A key is limited if its strategy says so. -ENOENT: no strategy sets a limit for it. -EPROTOTYPE: its strategy makes it
+ * something else. A verdict call returns 0 allowed, 1 denied, < 0 error. */
+
+/* Takes n units, all or none. n = 0 looks only: 0 if a unit is left. A new key that finds no room meets its strategy's overflow policy;
+ * -QUIPU_EFULL: that says evict, and nothing could be evicted at the moment. */
+int quipu_take(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, struct quipu_verdict *out);
+int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, int64_t now_ms,
+                  struct quipu_verdict *out);
+
+/* Gives back n units (at most as many as taken) of the take that `of` was the verdict of. 0 done; 1: that window is over or was reset, and
+ * nothing is to be given back. -EINVAL: more than was taken in that window. Not for shadow_denied takes (1). */
+int quipu_refund(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, const struct quipu_verdict *of);
+
+/* Takes all of `count` requests (at most 64) or none of them. 1: denied; those that refused have result 1, and nothing stays charged. While
+ * it is under way others may be denied the units that it holds for a moment; killed midway, what it had taken is gone
+ * until the window ends. An error of one (its result) is returned, with nothing charged. */
+int quipu_take_many(struct quipu *q, struct quipu_request *requests, size_t count);
+int quipu_take_many_at(struct quipu *q, struct quipu_request *requests, size_t count, int64_t now_ms);
+
+/* Enters an in-flight limit: 0 with a ticket, 1 denied. If this process dies, its units come back at the next upkeep by anyone. After the
+ * limit was lowered, until as many have left, two that enter at once may both be denied the last unit. */
+int quipu_enter(struct quipu *q, const void *key, size_t key_bytes, struct quipu_ticket *out);
+
+/* Leaves. Once for each ticket, by the process that entered: -QUIPU_ETICKET. */
+int quipu_leave(struct quipu *q, const struct quipu_ticket *ticket);
+
 /* Writes a register. -EPROTOTYPE: the key is not a register. -QUIPU_EFULL. */
 int quipu_set(struct quipu *q, const void *key, size_t key_bytes, int64_t value);
 
-/* Starts the next epoch of a counter at 0, or a limit's window afresh. ended: what was counted on this host in the epoch that it
- * cut; every add is in exactly one epoch. -ENOENT. -EPROTOTYPE: a register. -EOVERFLOW: 65,535 resets within
+/* Starts the next epoch of a counter at 0, or a limit's window afresh; a bucket is full again. ended: what was counted on this host in the epoch that it
+ * cut; every add is in exactly one epoch. -ENOENT. -EPROTOTYPE: a register or an in-flight limit. -EOVERFLOW: 65,535 resets within
  * one window. -QUIPU_EFULL: no block is free for the change; the count is untouched. */
 int quipu_reset(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended);
 
 /* Deletes a key. As quipu_reset, but the key is gone until its next add or set; a register's ended is its
- * last value. */
+ * last value. -EBUSY: an in-flight limit in which somebody is. */
 int quipu_delete(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended);
 
 /* Visits every key under a prefix (0 bytes: all of them) in a fixed order, each at most once; a key that is there during the
@@ -236,6 +338,10 @@ int quipu_counter_open(struct quipu *q, const void *key, size_t key_bytes, struc
 int quipu_counter_add(struct quipu_counter *c, int64_t n);
 int quipu_counter_add_at(struct quipu_counter *c, int64_t n, int64_t now_ms);
 int quipu_counter_get(struct quipu_counter *c, struct quipu_count *out);
+
+/* As quipu_take. */
+int quipu_counter_take(struct quipu_counter *c, uint64_t n, struct quipu_verdict *out);
+int quipu_counter_take_at(struct quipu_counter *c, uint64_t n, int64_t now_ms, struct quipu_verdict *out);
 
 /* No other thread may be using it. */
 void quipu_counter_close(struct quipu_counter *c);

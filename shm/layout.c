@@ -20,6 +20,12 @@ static uint32_t power_of_two_from(uint32_t at_least)
     return power;
 }
 
+/* A word for each entry, in a power of two of buckets. */
+static uint64_t victim_buckets(uint32_t counters)
+{
+    return power_of_two_from((counters + QP_VICTIM_WORDS - 1) / QP_VICTIM_WORDS);
+}
+
 /* Bytes of the two levels of bits of a class. */
 static uint64_t hint_bytes(uint32_t count)
 {
@@ -59,6 +65,7 @@ static uint64_t region_bytes(const struct qp_identity *id, int region)
         for (int c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++)
             total += (uint64_t)id->class_count[c] * id->class_bytes[c];
         return total;
+    case QP_REGION_VICTIMS: return victim_buckets(id->counters) * QP_VICTIM_WORDS * sizeof(uint64_t);
     default: return 0;
     }
 }
@@ -98,7 +105,7 @@ static int sizes_in_range(const struct qp_identity *id)
 {
     return id->counters >= 1 && id->counters <= QP_COUNTERS_MAX && id->threads >= 1 &&
            id->threads <= QP_THREADS_MAX && id->strategy_bytes >= QP_STRATEGY_BYTES_MIN &&
-           id->strategy_bytes <= QP_STRATEGY_BYTES_MAX && id->fence <= 1;
+           id->strategy_bytes <= QP_STRATEGY_BYTES_MAX && id->fence <= 1 && id->clock_caller <= 1;
 }
 
 int qp_layout_verify(const struct qp_identity *id)
@@ -115,7 +122,7 @@ int qp_layout_verify(const struct qp_identity *id)
     qp_layout_plan(&(struct qp_sizes){id->counters, id->threads, id->strategy_bytes}, &plan);
     if (plan.segment_bytes != id->segment_bytes || plan.counters_max != id->counters_max ||
         plan.records != id->records || plan.bucket_count != id->bucket_count ||
-        plan.strategy_bytes != id->strategy_bytes || plan.reserved0 != id->reserved0 ||
+        plan.strategy_bytes != id->strategy_bytes ||
         memcmp(plan.reserved1, id->reserved1, sizeof plan.reserved1) ||
         memcmp(plan.class_count, id->class_count, sizeof plan.class_count) ||
         memcmp(plan.class_bytes, id->class_bytes, sizeof plan.class_bytes) ||

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define QP_MAGIC UINT64_C(0x3155504955510a1a) /* "\x1a\nQUIPU1" as bytes on a little-endian host */
-#define QP_LAYOUT_VERSION 1
+#define QP_LAYOUT_VERSION 2
 #define QP_BYTE_ORDER_MARK UINT32_C(0x01020304)
 
 #define QP_KEY_BYTES_MAX 1024
@@ -38,9 +38,12 @@ enum qp_region_number {
     QP_REGION_HINTS,  /* two levels of "in use" bits, class by class */
     QP_REGION_TABLES,
     QP_REGION_BLOCKS, /* data of the block classes, class by class */
+    QP_REGION_VICTIMS, /* what evicted keys had used: buckets of QP_VICTIM_WORDS words */
     QP_REGION_COUNT,
-    QP_REGION_ROOM = 16 /* descriptors in the header: the victim table and the dirty bitmap will take the next ones */
+    QP_REGION_ROOM = 16 /* descriptors in the header: the dirty bitmap will take the next one */
 };
+
+#define QP_VICTIM_WORDS 8 /* in a bucket: a cache line */
 
 struct qp_region {
     uint64_t offset_bytes;
@@ -64,7 +67,7 @@ struct qp_identity {
     uint32_t bucket_count; /* a power of two */
     uint32_t strategy_bytes;
     uint32_t fence; /* 1: readers fence for themselves (FENCE); 0: writers call membarrier (ASYM) */
-    uint32_t reserved0;
+    uint32_t clock_caller; /* 1: the time is the largest that any caller gave */
     uint32_t class_count[QP_CLASS_COUNT]; /* things in each class; ENTRY: counters + 1 */
     uint32_t class_bytes[QP_CLASS_COUNT];
     struct qp_region region[QP_REGION_ROOM];
@@ -82,15 +85,16 @@ struct qp_header {
     uint64_t epoch_safe; /* what was stamped before it may be reused; only grows */
     uint64_t strategy;   /* [generation 32 | table 32]; table: block number, 0 none */
     uint64_t flags;
-    uint64_t hot_reserved[12];
+    uint64_t clock_ms; /* unix ms: as somebody read it lately; with clock_caller the segment's time, which only grows */
+    uint64_t hot_reserved[11];
 
     /* Rarely written. */
     uint64_t slots_high;      /* slots ever used: [0, slots_high) are scanned; only grows */
     uint64_t upkeep_due_ms;   /* unix ms of the next upkeep by a bystander */
     uint64_t sweep_cursor;    /* where bounded sweeps go on */
     uint64_t stamp_sequence;  /* of this replica's stream: every stamp takes the next */
-    uint64_t clock_coarse_ms; /* unix ms published by upkeep */
-    uint64_t room_retry_ms;   /* unix ms before which a search for room is known to be in vain */
+    uint64_t room_retry_ms;   /* host's unix ms before which a search for room is known to be in vain */
+    uint64_t room_cursor;     /* where searches for room go on */
     uint64_t rare_reserved[10];
 
     /* Statistics; relaxed adds. */
@@ -99,7 +103,13 @@ struct qp_header {
     uint64_t stat_recovered_blocks;
     uint64_t stat_completed_steps;
     uint64_t stat_full_refusals;
-    uint64_t stat_reserved[11];
+    uint64_t stat_recovered_units;
+    uint64_t stat_expired;
+    uint64_t stat_evicted;
+    uint64_t stat_forgotten;
+    uint64_t stat_overflow_denied;
+    uint64_t stat_overflow_allowed;
+    uint64_t stat_reserved[5];
 };
 
 /* One per process that has the segment open. Whoever holds the OFD lock on the byte at its file offset is its tenant. */
@@ -130,20 +140,20 @@ struct qp_entry {
     uint64_t hash;     /* written before the entry is published, constant after */
     uint64_t state;    /* the truth about this entry */
     uint64_t shard;    /* reference to its shard block, 0: epoch 0, base 0 */
-    uint64_t cell[2];  /* counts, only growing. Plain: cell[0], 64 bits. Limits: by parity of the window */
+    uint64_t cell[2];  /* counts, only growing. Plain: cell[0], 64 bits. Windows: by parity. Buckets: cell[0], when it is full again */
     uint64_t strategy; /* [generation 32 | row 16 | 0]: the row, valid for that generation */
     uint64_t traits;
     /* line 1 and part of line 2: the key */
     uint16_t key_bytes;
     uint16_t reserved0;
-    uint32_t used_at_s; /* coarse time of last use, for idle expiry */
+    uint32_t used_at_s; /* unix s, coarse: windows: when one was opened; in flight: last entered; counters: seen to grow by a sweep */
     uint32_t key_block; /* long keys: block that holds it; else 0 */
     uint32_t reserved1;
     uint8_t key[QP_KEY_BYTES_INLINE];
-    /* rest of line 2: limits under gossip */
+    /* rest of line 2 */
     uint64_t denied;
-    uint64_t remote[2]; /* cached remote totals by parity, [window | count] */
-    uint64_t refund[2]; /* units given back by parity, [window | count] */
+    uint64_t remote[2]; /* limits: cached remote totals by parity, [epoch's tag | count] */
+    uint64_t refund[2]; /* limits: units given back by parity, [epoch's tag | count]. Counters: [0] the count at the last sweep */
 };
 
 /* Every block starts with this. Written while CLAIMED, constant once published. */
@@ -154,7 +164,7 @@ struct qp_block {
     uint32_t bytes; /* of payload in use */
     uint32_t reserved1;
 };
-enum qp_block_kind { QP_BLOCK_KEY = 1, QP_BLOCK_SHARD = 2, QP_BLOCK_TABLE = 3 };
+enum qp_block_kind { QP_BLOCK_KEY = 1, QP_BLOCK_SHARD = 2, QP_BLOCK_TABLE = 3, QP_BLOCK_FLIGHT = 4 };
 
 struct qp_version {
     uint64_t timestamp; /* unix ms << 16 | logic; 0: none */
@@ -167,7 +177,7 @@ struct qp_shard {
     struct {
         uint64_t epoch; /* plain: resets so far. Limits, by parity: window start in unix ms << 16 | resets within it */
         uint64_t base;  /* what the cell held when this epoch began: own count = cell - base */
-    } own[2];
+    } own[2]; /* buckets: [0] resets, and the cell at the last one; [1].base: debt forgiven by resets */
     struct { /* own stamped points, for the agent; all zero until it stamps */
         uint64_t count;
         uint64_t timestamp;
@@ -180,6 +190,15 @@ struct qp_shard {
 #define QP_SHARD_DELETED UINT64_C(1) /* registers: holds nothing. Counters: deleted; alive again once a cell is above its base */
 #define QP_SHARD_REGISTER_VALUE(shard) ((shard)->own[0].base)
 
+/* The units of an in-flight limit: who is in. Further blocks of the same entry follow by `next`, set once. */
+struct qp_flight {
+    struct qp_block block;
+    uint32_t next;    /* block that holds the units behind these; 0: none */
+    uint32_t first;   /* number of unit[0] among all units of the entry */
+    uint64_t high;    /* units of this block that were ever used are below this */
+    uint64_t unit[];  /* [turn 27 | held 1 | owner 36] */
+};
+
 struct qp_row {
     uint32_t prefix_offset; /* into the table's payload */
     uint16_t prefix_bytes;
@@ -187,9 +206,15 @@ struct qp_row {
     uint8_t kind;
     uint8_t merge;
     uint8_t algorithm;
-    uint8_t reserved0;
+    uint8_t overflow;
     uint32_t window_ms;
-    uint64_t reserved[6]; /* limit, burst, idle, overflow, shadow, scope */
+    uint64_t limit;   /* 0: none */
+    uint64_t burst;   /* buckets */
+    uint64_t idle_ms; /* UINT64_MAX: never */
+    uint64_t tick;    /* buckets: 1/64 ns until one unit is back */
+    uint8_t shadow;
+    uint8_t scope;
+    uint8_t reserved[14];
 };
 
 struct qp_table { /* a strategy table: rows in byte order of their prefixes, then the prefixes */
@@ -214,6 +239,7 @@ QP_ASSERT_OFFSET(qp_header, epoch, 512);
 QP_ASSERT_OFFSET(qp_header, epoch_safe, 520);
 QP_ASSERT_OFFSET(qp_header, strategy, 528);
 QP_ASSERT_OFFSET(qp_header, flags, 536);
+QP_ASSERT_OFFSET(qp_header, clock_ms, 544);
 QP_ASSERT_OFFSET(qp_header, slots_high, 640);
 QP_ASSERT_OFFSET(qp_header, upkeep_due_ms, 648);
 QP_ASSERT_OFFSET(qp_header, sweep_cursor, 656);

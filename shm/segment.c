@@ -61,7 +61,7 @@ static int fill_random(void *bytes, size_t byte_count)
     return getrandom(bytes, byte_count, 0) == (ssize_t)byte_count ? 0 : -EIO;
 }
 
-int qp_segment_format(void *base, struct qp_identity *identity, bool fence, uint64_t now_ms)
+int qp_segment_format(void *base, struct qp_identity *identity, bool fence, bool clock_caller, uint64_t now_ms)
 {
     struct qp_header *header = base;
     int error = read_boot_id(identity->boot_id);
@@ -72,6 +72,7 @@ int qp_segment_format(void *base, struct qp_identity *identity, bool fence, uint
     if (error)
         return error;
     identity->fence = fence;
+    identity->clock_caller = clock_caller;
     identity->created_unix_ms = now_ms;
     identity->seal = qp_layout_seal(identity);
     header->identity = *identity;
@@ -93,7 +94,7 @@ static int build(int fd, const struct qp_segment_request *request)
     void *base = mmap(NULL, identity.segment_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (base == MAP_FAILED)
         return -errno;
-    error = qp_segment_format(base, &identity, request->fence, request->now_ms);
+    error = qp_segment_format(base, &identity, request->fence, request->clock_caller, request->now_ms);
     munmap(base, identity.segment_bytes);
     return error;
 }

@@ -16,6 +16,7 @@ struct qp_segment_request {
     struct qp_sizes sizes;
     mode_t mode;
     bool fence;
+    bool clock_caller;
     uint64_t now_ms;
 };
 
@@ -38,6 +39,6 @@ int qp_segment_destroy(const char *path);
 
 /* Lays out an empty segment in zeroed memory of identity->segment_bytes bytes, whose identity is planned but for the random and
  * time fields, which are filled here. For creation, and for tests that keep a segment in plain memory. */
-int qp_segment_format(void *base, struct qp_identity *identity, bool fence, uint64_t now_ms);
+int qp_segment_format(void *base, struct qp_identity *identity, bool fence, bool clock_caller, uint64_t now_ms);
 
 #endif
