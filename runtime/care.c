@@ -7,9 +7,11 @@
 #include "../shm/check.h"
 #include "../shm/error.h"
 #include "../shm/recover.h"
+#include "../shm/room.h"
 #include "../shm/shard.h"
 #include "../shm/strategy.h"
-#include "clock.h"
+#include "../shm/victim.h"
+#include "now.h"
 
 #define CHUNK_ITEMS 1024
 #define BYSTANDER_PERIOD_MS 1000
@@ -41,8 +43,10 @@ static uint64_t pass_grace(struct quipu *q, const struct qp_sweep *sweep)
 uint64_t qp_care_pass(struct quipu *q, struct qp_worker *worker)
 {
     struct qp_sweep sweep = {0};
+    worker->now_ms = qp_time_publish(&q->view);
     uint64_t recovered = recover_dead(q, worker);
     qp_sweep_range(worker, 0, qp_sweep_items(&q->view), &sweep);
+    qp_victim_sweep(&q->view, 0, q->view.victim_mask + 1, worker->now_ms);
     return recovered + sweep.done + pass_grace(q, &sweep);
 }
 
@@ -52,6 +56,7 @@ static uint64_t partial_pass(struct quipu *q, struct qp_worker *worker, uint32_t
     uint64_t stop_us = qp_clock_monotonic_us() + budget_us;
     uint64_t items = qp_sweep_items(&q->view), covered = 0;
     struct qp_sweep sweep = {0};
+    worker->now_ms = qp_time_publish(&q->view);
     uint64_t recovered = recover_dead(q, worker);
     do {
         uint64_t first = qp_add_relaxed(&q->view.header->sweep_cursor, CHUNK_ITEMS) % items;
@@ -60,6 +65,8 @@ static uint64_t partial_pass(struct quipu *q, struct qp_worker *worker, uint32_t
         if (first + CHUNK_ITEMS > items)
             qp_sweep_range(worker, 0, first + CHUNK_ITEMS - items, &sweep);
         covered += CHUNK_ITEMS;
+        qp_victim_sweep(&q->view, first / QP_VICTIM_WORDS & q->view.victim_mask, CHUNK_ITEMS / QP_VICTIM_WORDS,
+                        worker->now_ms);
     } while (covered < items && qp_clock_monotonic_us() < stop_us);
     uint64_t done = recovered + sweep.done + pass_grace(q, &sweep);
     return done || covered >= items ? done : 1;
@@ -92,20 +99,62 @@ void qp_care_bystander(struct quipu *q, struct qp_worker *worker)
         partial_pass(q, worker, BYSTANDER_BUDGET_US);
 }
 
-bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attempt)
+/* One stretch of everything that can become free: entries, with eviction if wanted; blocks. Returns how many did. */
+static uint64_t search_stretch(struct quipu *q, struct qp_worker *worker, uint64_t first, bool evict)
+{
+    uint64_t entries = q->view.entry_count, freed = 0, end = first + QP_ROOM_STRETCH;
+    struct qp_sweep sweep = {0};
+    if (first < entries)
+        freed = qp_room_make(worker, (uint32_t)first, evict);
+    for (int round = 0; round < 2 && end > entries && !sweep.freed; round++) {
+        uint64_t from = first < entries ? entries : first;
+        qp_sweep_range(worker, from, end - from, &sweep);
+        if (!sweep.freed && !pass_grace(q, &sweep))
+            break;
+    }
+    return freed + sweep.freed;
+}
+
+/* Stretch by stretch, from where the last search stopped, whoever that was. */
+static bool search(struct quipu *q, struct qp_worker *worker, bool evict)
+{
+    uint64_t items = qp_sweep_items(&q->view), stretches = (items + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
+    worker->now_ms = qp_time_publish(&q->view);
+    for (uint64_t i = 0; i < stretches; i++) {
+        uint64_t first = qp_add_relaxed(&q->view.header->room_cursor, 1) % stretches * QP_ROOM_STRETCH;
+        if (!search_stretch(q, worker, first, evict))
+            continue;
+        if (first < q->view.entry_count)
+            worker->place = first / 64; /* where the free ones are */
+        return true;
+    }
+    return false;
+}
+
+bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attempt, bool evict)
 {
     uint64_t *retry_at = &q->view.header->room_retry_ms;
     uint64_t now = qp_clock_unix_ms(), retry = qp_load_relaxed(retry_at);
+    uint32_t attempts = ROOM_ATTEMPTS + (uint32_t)(qp_sweep_items(&q->view) / QP_ROOM_STRETCH);
     /* Asked once in each call: one that has made progress is not stopped half-way by another's vain search. */
     bool known_full = attempt == 0 && now < retry && retry - now <= ROOM_RETRY_MAX_MS;
     uint64_t began_us = qp_clock_monotonic_us();
-    if (!known_full && attempt < ROOM_ATTEMPTS && qp_care_pass(q, worker))
-        return true;
-    /* A search in vain costs more the larger the segment is: whoever keeps asking spends at most half of the time on it. */
-    if (!known_full)
+    if (!known_full && attempt < attempts) {
+        if (search(q, worker, evict) || (recover_dead(q, worker) && search(q, worker, evict)))
+            return true;
+        /* A search in vain costs more the larger the segment is: whoever keeps asking spends at most half of the time on it. */
         qp_store_relaxed(retry_at, now + ROOM_RETRY_MS + 2 * (qp_clock_monotonic_us() - began_us) / 1000);
+    }
     qp_add_relaxed(&q->view.header->stat_full_refusals, 1);
     return false;
+}
+
+int qp_care_overflow(struct quipu *q, unsigned overflow)
+{
+    struct qp_header *header = q->view.header;
+    bool allowed = overflow == QP_OVERFLOW_ALLOW;
+    qp_add_relaxed(allowed ? &header->stat_overflow_allowed : &header->stat_overflow_denied, 1);
+    return allowed ? 0 : overflow == QP_OVERFLOW_DENY ? 1 : -QP_EFULL;
 }
 
 bool qp_care_make_table(struct quipu *q, struct qp_worker *worker, uint32_t attempt)
@@ -125,7 +174,7 @@ static void count_entries(const struct qp_view *view, struct quipu_stat *stat)
         /* Acquire: a shard block that came with the insert is seen whole, for its reference was stored before. */
         enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
         stat->entries_retired += state == QP_STATE_RETIRED || state == QP_STATE_DEAD;
-        if (state != QP_STATE_LIVE && state != QP_STATE_CLOSING)
+        if (!qp_state_is_present(state) || state == QP_STATE_CLAIMED)
             continue;
         stat->counters_used++;
         stat->counters_deleted += qp_shard_is_idle_tombstone(view, entry, qp_load_acquire(&entry->shard));
@@ -165,6 +214,12 @@ static void read_header(const struct qp_view *view, struct quipu_stat *stat)
     stat->recovered_blocks = qp_load_relaxed(&h->stat_recovered_blocks);
     stat->completed_steps = qp_load_relaxed(&h->stat_completed_steps);
     stat->full_refusals = qp_load_relaxed(&h->stat_full_refusals);
+    stat->recovered_units = qp_load_relaxed(&h->stat_recovered_units);
+    stat->expired = qp_load_relaxed(&h->stat_expired);
+    stat->evicted = qp_load_relaxed(&h->stat_evicted);
+    stat->evicted_forgotten = qp_load_relaxed(&h->stat_forgotten);
+    stat->overflow_denied = qp_load_relaxed(&h->stat_overflow_denied);
+    stat->overflow_allowed = qp_load_relaxed(&h->stat_overflow_allowed);
     stat->created_unix_ms = h->identity.created_unix_ms;
 }
 
@@ -184,7 +239,9 @@ int quipu_stat(struct quipu *q, struct quipu_stat *out)
                               .threads = view->slot_count,
                               .processes = view->record_count,
                               .replica = view->replica,
-                              .fence = view->fence};
+                              .fence = view->fence,
+                              .clock_caller = view->clock_caller};
+    uint64_t now_ms = view->clock_caller ? qp_load_relaxed(&view->header->clock_ms) : qp_clock_unix_ms();
     if (worker)
         qp_grace_enter(view, worker->slot);
     const struct qp_table *table = qp_strategy_table(view, qp_load_acquire(&view->header->strategy));
@@ -193,6 +250,7 @@ int quipu_stat(struct quipu *q, struct quipu_stat *out)
     if (worker)
         qp_grace_exit(worker->slot);
     read_header(view, &stat);
+    stat.evicted_remembered = qp_victim_count(view, now_ms);
     count_blocks(view, &stat);
     count_workers(view, &stat);
     if (out)

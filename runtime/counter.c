@@ -3,9 +3,9 @@
 #include <errno.h>
 
 #include "../shm/error.h"
+#include "../shm/flight.h"
 #include "../shm/shard.h"
 #include "care.h"
-#include "clock.h"
 #include "key.h"
 
 /* ---- add and get ---------------------------------------------------------------------------------------------------- */
@@ -68,7 +68,7 @@ static int change(struct quipu *q, const void *key, size_t key_bytes, change_fun
     if (!worker)
         return error;
     struct qp_key k = qp_key_make(&q->view, key, key_bytes);
-    worker->now_ms = qp_clock_unix_ms();
+    worker->now_ms = qp_time_publish(&q->view);
     for (uint32_t attempt = 0;; attempt++) {
         out = in;
         qp_grace_enter(&q->view, worker->slot);
@@ -76,7 +76,7 @@ static int change(struct quipu *q, const void *key, size_t key_bytes, change_fun
             error = qp_handle_is_stale(q) ? -ESTALE : make(worker, &k, &out);
         while (error == -EAGAIN); /* the entry left meanwhile: somebody finished its removal */
         qp_grace_exit(worker->slot);
-        if (error != -QP_EFULL || !qp_care_make_room(q, worker, attempt))
+        if (error != -QP_EFULL || !qp_care_make_room(q, worker, attempt, true))
             break;
     }
     if (error == 0)
@@ -92,9 +92,21 @@ static int reset_in_section(struct qp_worker *worker, const struct qp_key *key, 
     int error = qp_key_find(worker, key, &entry);
     if (error || !entry)
         return error ? error : -ENOENT;
-    if (qp_traits_kind(entry->traits) == QP_KIND_REGISTER)
+    if (qp_traits_kind(entry->traits) == QP_KIND_REGISTER || qp_traits_kind(entry->traits) == QP_KIND_INFLIGHT)
         return -EPROTOTYPE;
     return qp_shard_reset(worker, entry, ended);
+}
+
+/* An in-flight limit with nobody in holds nothing but its units: it goes like one that has been idle for ever. Who enters at the same time
+ * comes after the delete. */
+static int delete_inflight(const struct qp_view *view, struct qp_entry *entry)
+{
+    if (!qp_flight_is_empty(view, entry))
+        return -EBUSY;
+    if (qp_load_relaxed(&entry->used_at_s) == 0)
+        return -ENOENT;
+    qp_store_relaxed(&entry->used_at_s, 0);
+    return 0;
 }
 
 static int delete_in_section(struct qp_worker *worker, const struct qp_key *key, int64_t *ended)
@@ -103,6 +115,8 @@ static int delete_in_section(struct qp_worker *worker, const struct qp_key *key,
     int error = qp_key_find(worker, key, &entry);
     if (error || !entry)
         return error ? error : -ENOENT;
+    if (qp_traits_kind(entry->traits) == QP_KIND_INFLIGHT)
+        return delete_inflight(worker->view, entry);
     return qp_shard_delete(worker, entry, ended);
 }
 
@@ -111,13 +125,14 @@ static int set_in_section(struct qp_worker *worker, const struct qp_key *key, in
     for (;;) {
         struct qp_entry *entry;
         struct qp_birth birth;
+        const struct qp_row *row;
         int error = qp_key_find(worker, key, &entry);
         if (error)
             return error;
         if (entry)
             return qp_traits_kind(entry->traits) == QP_KIND_REGISTER ? qp_shard_set(worker, entry, *value) : -EPROTOTYPE;
-        qp_key_birth(worker->view, key, QP_KIND_REGISTER, &birth);
-        if (qp_traits_kind(birth.traits) != QP_KIND_REGISTER)
+        qp_key_birth(worker->view, key, QP_KIND_REGISTER, &birth, &row);
+        if (qp_traits_kind(birth.draft.traits) != QP_KIND_REGISTER)
             return -EPROTOTYPE;
         birth.register_value = *value;
         int made = qp_entry_create(worker, key, &birth, &entry);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "../shm/error.h"
+#include "../shm/limit.h"
 #include "../shm/shard.h"
-#include "clock.h"
 #include "key.h"
 
 #define BATCH_ITEMS 64
@@ -23,6 +23,27 @@ struct filter {
     size_t prefix_bytes;
 };
 
+/* What a limit has left, as a peek would say. */
+static void describe_limit(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct quipu_item *item)
+{
+    const struct qp_row *row = qp_strategy_row_of(view, entry);
+    uint64_t traits = entry->traits;
+    item->algorithm = qp_traits_algorithm(traits);
+    item->window_ms = qp_traits_window_ms(traits);
+    if (!row || row->kind != item->kind || row->limit == 0)
+        return;
+    item->limit = qp_traits_algorithm(traits) == QP_ALGORITHM_BUCKET ? row->burst : row->limit;
+    uint64_t in_use = (uint64_t)item->count.total;
+    struct qp_ask ask = {.n = 1, .limit = row->limit, .burst = row->burst, .tick = row->tick, .now_ms = now_ms, .look = true,
+                         .fresh = true};
+    struct qp_verdict verdict;
+    /* Looking changes nothing, so a view that may not write will do. */
+    if (item->kind == QP_KIND_LIMIT && qp_limit_take(view, (struct qp_entry *)entry, &ask, &verdict) >= 0)
+        item->remaining = verdict.remaining;
+    else
+        item->remaining = in_use < item->limit ? item->limit - in_use : 0;
+}
+
 /* Copies one entry, if it has something for the public under the prefix. */
 static bool copy_item(const struct qp_view *view, const struct qp_entry *entry, const struct filter *filter,
                       uint64_t now_ms, struct quipu_item *item, uint8_t copy[QUIPU_KEY_BYTES_MAX])
@@ -31,7 +52,7 @@ static bool copy_item(const struct qp_view *view, const struct qp_entry *entry, 
     enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
     uint32_t key_bytes = entry->key_bytes;
     const uint8_t *key = qp_entry_key(view, entry);
-    if (state < QP_STATE_CLAIMED || state > QP_STATE_CLOSING || !key || key_bytes == 0 ||
+    if (!qp_state_is_present(state) || !key || key_bytes == 0 ||
         key_bytes > QUIPU_KEY_BYTES_MAX || key_bytes < filter->prefix_bytes)
         return false;
     memcpy(copy, key, key_bytes);
@@ -40,7 +61,9 @@ static bool copy_item(const struct qp_view *view, const struct qp_entry *entry, 
         return false;
     *item = (struct quipu_item){.key = copy, .key_bytes = key_bytes, .kind = qp_traits_kind(entry->traits)};
     item->count = (struct quipu_count){.total = reading.own, .local = reading.own, .previous = reading.previous,
-                                       .epoch = reading.epoch};
+                                       .epoch = reading.epoch, .denied = (int64_t)qp_load_relaxed(&entry->denied)};
+    item->remaining = UINT64_MAX;
+    describe_limit(view, entry, now_ms, item);
     return true;
 }
 
@@ -63,7 +86,8 @@ static bool fill_batch(const struct qp_view *view, struct qp_slot *slot, const s
                        struct qp_walk *walk, struct batch *batch)
 {
     struct qp_entry *entry = NULL;
-    uint64_t last_order = walk->order, now_ms = qp_clock_unix_ms();
+    uint64_t last_order = walk->order, now_ms = 0;
+    qp_time(view, QP_NOW_UNKNOWN, &now_ms);
     batch->count = 0;
     walk->resume = true;
     if (slot)

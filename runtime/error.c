@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../shm/layout.h"
+#include "../shm/cell.h"
 #include "../shm/entry.h"
+#include "../shm/strategy.h"
 #include "quipu.h"
 
 #define SAME(name) _Static_assert((int)QP_##name == (int)QUIPU_##name, #name)
@@ -23,9 +24,18 @@ SAME(ETHREADS);
 SAME(EFULL);
 SAME(ESTRATEGIES);
 SAME(EREADONLY);
+SAME(ETICKET);
 _Static_assert((int)QP_KIND_COUNTER == (int)QUIPU_KIND_COUNTER && (int)QP_KIND_LIMIT == (int)QUIPU_KIND_LIMIT &&
+                   (int)QP_KIND_INFLIGHT == (int)QUIPU_KIND_INFLIGHT &&
                    (int)QP_KIND_REGISTER == (int)QUIPU_KIND_REGISTER && QP_KEY_BYTES_MAX == QUIPU_KEY_BYTES_MAX,
                "the segment's kinds are the public ones");
+
+_Static_assert((int)QP_ALGORITHM_BUCKET == (int)QUIPU_ALGORITHM_BUCKET &&
+                   (int)QP_ALGORITHM_SLIDING == (int)QUIPU_ALGORITHM_SLIDING &&
+                   (int)QP_OVERFLOW_ALLOW == (int)QUIPU_OVERFLOW_ALLOW && (int)QP_OVERFLOW_DENY == (int)QUIPU_OVERFLOW_DENY &&
+                   (int)QP_SCOPE_HOST == (int)QUIPU_SCOPE_HOST && QP_CELL_COUNT_MAX == QUIPU_LIMIT_MAX &&
+                   QP_IDLE_NEVER == QUIPU_IDLE_NEVER,
+               "and so are the words and numbers of strategies");
 
 const char *quipu_error(int error)
 {
@@ -42,13 +52,15 @@ const char *quipu_error(int error)
         "this segment is full: there is no room for another key or change",
         "the strategy table is full",
         "this segment was opened read-only",
+        "this ticket was given to another process, or was given back already",
     };
     int code = error < 0 ? (int)(0u - (unsigned)error) : error; /* INT_MIN stays what it is */
-    if (code >= QUIPU_EFORMAT && code <= QUIPU_EREADONLY)
+    if (code >= QUIPU_EFORMAT && code <= QUIPU_ETICKET)
         return own[code - QUIPU_EFORMAT];
     switch (code) {
     case 0: return "done";
     case ENOENT: return "there is no such key, strategy or segment";
+    case EBUSY: return "somebody is in; a key with units in flight cannot be deleted";
     case EEXIST: return "there is one of that name already";
     case EPROTOTYPE: return "this key is of another kind";
     case EINVAL: return "an argument is out of its range";

@@ -12,7 +12,7 @@
 #include "../shm/error.h"
 #include "../shm/recover.h"
 #include "care.h"
-#include "clock.h"
+#include "now.h"
 
 #define CROWDED_LOOKS 10
 
@@ -363,13 +363,14 @@ int quipu_create(const char *segment, const struct quipu_create_options *options
     static const struct quipu_create_options defaults = {.struct_bytes = sizeof defaults};
     const struct quipu_create_options *o = options ? options : &defaults;
     char path[QP_PATH_BYTES];
-    if (o->struct_bytes != sizeof *o || o->fence > 1 ||
+    if (o->struct_bytes != sizeof *o || o->fence > 1 || o->clock_caller > 1 ||
         !all_zero(o->reserved, sizeof o->reserved / sizeof o->reserved[0]))
         return -EINVAL;
     struct qp_segment_request request = {
         .sizes = {o->counters ? o->counters : 65536, o->threads ? o->threads : 1024,
                   o->strategy_bytes ? o->strategy_bytes : 65536},
         .mode = o->mode ? (mode_t)o->mode : 0660,
+        .clock_caller = o->clock_caller != 0,
         .now_ms = qp_clock_unix_ms(),
     };
     if (request.sizes.counters > QP_COUNTERS_MAX || request.sizes.threads > QP_THREADS_MAX ||

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "../shm/error.h"
-#include "key.h"
+#include "take.h"
 
 /* The words of struct quipu_counter. Constant after open, but for where. */
 struct counter {
@@ -54,15 +54,6 @@ void quipu_counter_close(struct quipu_counter *c)
     memset(c, 0, sizeof *c);
 }
 
-/* Whether the remembered entry is still LIVE in the same life, is this key's, and is a plain counter by the strategy in
- * force. The state is compared first: acquire, so the rest is read as it was when the entry became LIVE. */
-static inline bool is_there(const struct qp_view *view, const struct counter *counter, const struct qp_entry *entry,
-                            uint64_t where)
-{
-    return qp_load_acquire(&entry->state) >> QP_ARGUMENT_BITS == where >> 32 && entry->hash == counter->hash &&
-           qp_key_is_plain(view, entry);
-}
-
 static __attribute__((noinline)) int add_by_key(struct counter *counter, struct qp_worker *worker, int64_t n,
                                                 int64_t now_ms)
 {
@@ -71,7 +62,6 @@ static __attribute__((noinline)) int add_by_key(struct counter *counter, struct 
     if (n < 0)
         return -EINVAL;
     int error = qp_key_add_whole(counter->q, worker, &key, n, now_ms, &where);
-    /* Entry 0 is never LIVE, so 0 remembers nothing. */
     qp_store_relaxed(&counter->where, where);
     return error;
 }
@@ -89,7 +79,7 @@ int quipu_counter_add_at(struct quipu_counter *c, int64_t n, int64_t now_ms)
     uint64_t where = qp_load_relaxed(&counter->where);
     struct qp_entry *entry = &q->view.entries[(uint32_t)where];
     qp_grace_enter(&q->view, worker->slot);
-    if (qp_likely((uint64_t)n < (uint64_t)QP_CELL_SMALL && is_there(&q->view, counter, entry, where)) &&
+    if (qp_likely((uint64_t)n < (uint64_t)QP_CELL_SMALL && qp_key_is_at(entry, where, counter->hash) && qp_key_is_plain(&q->view, entry)) &&
         !qp_handle_is_stale(q)) {
         qp_cell_add_plain(&entry->cell[0], n);
         qp_grace_exit(worker->slot);
@@ -121,4 +111,62 @@ int quipu_counter_get(struct quipu_counter *c, struct quipu_count *out)
     if (!error && out)
         *out = count;
     return error;
+}
+
+/* ---- limits ---------------------------------------------------------------------------------------------------------- */
+
+/* The row in force of the limit that the handle remembers. NULL: it is not that any more. */
+static const struct qp_row *row_at(const struct qp_view *view, const struct counter *counter, struct qp_entry *entry,
+                                   uint64_t where)
+{
+    if (qp_unlikely(!qp_key_is_at(entry, where, counter->hash)) || qp_traits_kind(entry->traits) != QP_KIND_LIMIT)
+        return NULL;
+    uint64_t word = qp_load_acquire(&view->header->strategy), cached = qp_load_relaxed(&entry->strategy);
+    if (qp_unlikely(qp_strategy_generation(word) != qp_strategy_generation(cached)))
+        return NULL;
+    const struct qp_row *row = qp_strategy_row_at(view, qp_strategy_table(view, word), qp_strategy_row(cached));
+    return row && qp_traits_make(row->kind, row->algorithm, row->window_ms) == entry->traits ? row : NULL;
+}
+
+static __attribute__((noinline)) int take_by_key(struct counter *counter, struct qp_worker *worker, struct qp_take *take)
+{
+    struct qp_key key = key_of(counter);
+    uint64_t where = 0;
+    int result = qp_take_whole(counter->q, worker, &key, take, &where);
+    qp_store_relaxed(&counter->where, where);
+    return result;
+}
+
+int quipu_counter_take_at(struct quipu_counter *c, uint64_t n, int64_t now_ms, struct quipu_verdict *out)
+{
+    struct counter *counter = counter_of(c);
+    struct quipu *q = counter->q;
+    struct qp_take take;
+    int result = 0;
+    if (qp_unlikely(!q))
+        return -EINVAL;
+    struct qp_worker *worker = qp_thread_worker(q, &result);
+    if (qp_unlikely(!worker))
+        return result;
+    result = qp_take_begin(&q->view, n, now_ms, &take);
+    if (qp_unlikely(result))
+        return result;
+    uint64_t where = qp_load_relaxed(&counter->where);
+    struct qp_entry *entry = &q->view.entries[(uint32_t)where];
+    qp_grace_enter(&q->view, worker->slot);
+    const struct qp_row *row = row_at(&q->view, counter, entry, where);
+    bool direct = row && !qp_handle_is_stale(q);
+    if (qp_likely(direct))
+        result = qp_take_from(worker, entry, row, &take);
+    qp_grace_exit(worker->slot);
+    if (qp_unlikely(!direct))
+        result = take_by_key(counter, worker, &take);
+    if (result >= 0 && out)
+        *out = take.verdict;
+    return result;
+}
+
+int quipu_counter_take(struct quipu_counter *c, uint64_t n, struct quipu_verdict *out)
+{
+    return quipu_counter_take_at(c, n, QP_NOW_UNKNOWN, out);
 }

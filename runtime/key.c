@@ -7,9 +7,9 @@
 #include "../shm/error.h"
 #include "../shm/shard.h"
 #include "care.h"
-#include "clock.h"
+#include "take.h"
 
-#define CLOCK_SKEW_MAX_MS 60000
+#define LOOKS_MAX 1000 /* at a key whose strategy keeps changing: more, and the segment is damaged */
 
 /* ---- strategy ------------------------------------------------------------------------------------------------------- */
 
@@ -35,15 +35,15 @@ bool qp_key_follow(const struct qp_view *view, const struct qp_key *key, struct 
     return true;
 }
 
-void qp_key_birth(const struct qp_view *view, const struct qp_key *key, unsigned verb_kind, struct qp_birth *birth)
+void qp_key_birth(const struct qp_view *view, const struct qp_key *key, unsigned verb_kind, struct qp_birth *birth,
+                  const struct qp_row **row)
 {
     uint64_t word = qp_load_acquire(&view->header->strategy);
-    uint32_t row;
-    struct qp_rule rule = {.kind = verb_kind};
+    uint32_t number = qp_strategy_match(view, word, key->bytes, key->byte_count);
     memset(birth, 0, sizeof *birth);
-    rule_for(view, word, key, &row, &rule);
-    birth->traits = qp_traits_make(rule.kind, rule.algorithm, rule.window_ms);
-    birth->strategy = qp_strategy_cache(qp_strategy_generation(word), row);
+    const struct qp_row *r = *row = qp_strategy_row_at(view, qp_strategy_table(view, word), number);
+    birth->draft.traits = r ? qp_traits_make(r->kind, r->algorithm, r->window_ms) : qp_traits_make(verb_kind, 0, 0);
+    birth->draft.strategy = qp_strategy_cache(qp_strategy_generation(word), number);
 }
 
 int qp_key_find(struct qp_worker *worker, const struct qp_key *key, struct qp_entry **entry)
@@ -67,61 +67,77 @@ int qp_key_find(struct qp_worker *worker, const struct qp_key *key, struct qp_en
     return -QP_EDAMAGED; /* an entry that can be found but not removed */
 }
 
-/* ---- adding --------------------------------------------------------------------------------------------------------- */
-
-int qp_key_now(int64_t now_ms, uint64_t *unix_ms)
+int qp_key_find_row(struct qp_worker *worker, const struct qp_key *key, unsigned kind, struct qp_entry **entry,
+                    const struct qp_row **row)
 {
-    *unix_ms = qp_clock_unix_ms();
-    if (now_ms == QP_NOW_UNKNOWN)
-        return 0;
-    if (now_ms < 0)
-        return -ERANGE; /* and the difference below cannot overflow */
-    int64_t off = now_ms - (int64_t)*unix_ms;
-    if (off > CLOCK_SKEW_MAX_MS || off < -CLOCK_SKEW_MAX_MS)
-        return -ERANGE;
-    *unix_ms = (uint64_t)now_ms;
-    return 0;
+    const struct qp_view *view = worker->view;
+    for (uint32_t looks = 0; looks < LOOKS_MAX; looks++) {
+        int error = qp_key_find(worker, key, entry);
+        if (qp_unlikely(error))
+            return error;
+        uint64_t word = qp_load_acquire(&view->header->strategy);
+        uint64_t cached = *entry ? qp_load_relaxed(&(*entry)->strategy) : 0;
+        bool fresh = *entry && qp_strategy_generation(cached) == qp_strategy_generation(word);
+        uint32_t number = qp_likely(fresh) ? qp_strategy_row(cached)
+                                           : qp_strategy_match(view, word, key->bytes, key->byte_count);
+        *row = qp_strategy_row_at(view, qp_strategy_table(view, word), number);
+        if (!*row)
+            return -ENOENT;
+        if ((*row)->kind != kind)
+            return -EPROTOTYPE;
+        if (!*entry || qp_likely(qp_traits_make(kind, (*row)->algorithm, (*row)->window_ms) == (*entry)->traits))
+            return 0;
+        /* the strategy changed between the two looks: the next one ends the entry */
+    }
+    return -QP_EDAMAGED;
 }
 
-static int add_to(struct qp_entry *entry, int64_t n, int64_t now_ms)
+/* ---- adding --------------------------------------------------------------------------------------------------------- */
+
+static int add_to(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, int64_t n, int64_t now_ms)
 {
-    uint64_t traits = entry->traits, unix_ms;
-    uint32_t window_ms = qp_traits_window_ms(traits);
+    uint64_t traits = entry->traits;
+    struct qp_take take;
     if (qp_likely(traits == qp_traits_make(QP_KIND_COUNTER, 0, 0)))
         return qp_cell_add_plain(&entry->cell[0], n);
-    if (qp_traits_kind(traits) != QP_KIND_LIMIT || window_ms == 0)
+    if (qp_traits_kind(traits) != QP_KIND_LIMIT)
         return -EPROTOTYPE;
-    int error = qp_key_now(now_ms, &unix_ms);
-    if (!error && n != 0)
-        qp_cell_add_windowed(entry->cell, unix_ms / window_ms, window_ms, (uint64_t)n);
-    return error;
+    int error = qp_take_begin(worker->view, (uint64_t)n, now_ms, &take);
+    take.force = true;
+    return error || n == 0 ? error : qp_take_from(worker, entry, row, &take);
 }
 
 /* Makes the key with its first count already in it: published or not, an add is whole. */
 static int add_new(struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms,
-                   struct qp_entry **counted)
+                   struct qp_entry **counted, unsigned *overflow)
 {
+    const struct qp_row *row;
     struct qp_birth birth;
-    qp_key_birth(worker->view, key, QP_KIND_COUNTER, &birth);
-    struct qp_entry draft = {.traits = birth.traits};
-    int error = add_to(&draft, n, now_ms);
-    if (error)
-        return error;
-    memcpy(birth.cell, draft.cell, sizeof birth.cell);
-    return qp_entry_create(worker, key, &birth, counted);
+    struct qp_take take;
+    qp_key_birth(worker->view, key, QP_KIND_COUNTER, &birth, &row);
+    *overflow = row ? row->overflow : QP_OVERFLOW_EVICT;
+    if (qp_traits_kind(birth.draft.traits) == QP_KIND_LIMIT) {
+        int error = qp_take_begin(worker->view, (uint64_t)n, now_ms, &take);
+        take.force = true;
+        error = error ? error : qp_take_by_key(worker, key, &take, counted);
+        return error == 0 ? 1 : error;
+    }
+    int error = add_to(worker, &birth.draft, row, n, now_ms);
+    return error ? error : qp_entry_create(worker, key, &birth, counted);
 }
 
-int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms, struct qp_entry **counted)
+int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms, struct qp_entry **counted,
+               unsigned *overflow)
 {
     for (;;) {
         int error = qp_key_find(worker, key, counted);
         if (error)
             return error;
         if (*counted)
-            return add_to(*counted, n, now_ms);
+            return add_to(worker, *counted, qp_strategy_row_of(worker->view, *counted), n, now_ms);
         if (n == 0)
             return 0;
-        int made = add_new(worker, key, n, now_ms, counted);
+        int made = add_new(worker, key, n, now_ms, counted, overflow);
         if (made)
             return made;
         /* 0: somebody else made it meanwhile */
@@ -131,17 +147,22 @@ int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, in
 int qp_key_add_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms,
                      uint64_t *where)
 {
+    unsigned overflow = QP_OVERFLOW_EVICT;
     struct qp_entry *entry;
     int done;
     for (uint32_t attempt = 0;; attempt++) {
         entry = NULL;
         qp_grace_enter(&q->view, worker->slot);
-        done = qp_handle_is_stale(q) ? -ESTALE : qp_key_add(worker, key, n, now_ms, &entry);
+        done = qp_handle_is_stale(q) ? -ESTALE : qp_key_add(worker, key, n, now_ms, &entry, &overflow);
         if (done >= 0 && entry)
             *where = qp_key_where(qp_load_relaxed(&entry->state), qp_entry_index(&q->view, entry));
         qp_grace_exit(worker->slot);
-        if (qp_likely(done != -QP_EFULL) || !qp_care_make_room(q, worker, attempt))
+        if (qp_likely(done != -QP_EFULL))
             break;
+        if (!qp_care_make_room(q, worker, attempt, overflow == QP_OVERFLOW_EVICT)) {
+            done = qp_care_overflow(q, overflow);
+            return done == 1 ? -QP_EFULL : done; /* an add has no other way to be denied */
+        }
     }
     if (done == 1)
         qp_care_bystander(q, worker);
@@ -175,7 +196,7 @@ static int read_entry(const struct qp_view *view, const struct qp_key *key, stru
         return -ENOENT; /* its strategy made something else of the key; the next write ends it */
     if (read_simple(entry, out))
         return 0;
-    int error = qp_traits_window_ms(entry->traits) ? qp_key_now(now_ms, &unix_ms) : 0;
+    int error = qp_traits_window_ms(entry->traits) ? qp_time(view, now_ms, &unix_ms) : 0;
     if (!error)
         error = qp_shard_read(view, entry, unix_ms, &reading);
     if (error)
@@ -183,7 +204,7 @@ static int read_entry(const struct qp_view *view, const struct qp_key *key, stru
     if (reading.deleted)
         return -ENOENT;
     *out = (struct quipu_count){.total = reading.own, .local = reading.own, .previous = reading.previous,
-                                .epoch = reading.epoch};
+                                .epoch = reading.epoch, .denied = (int64_t)qp_load_relaxed(&entry->denied)};
     return 0;
 }
 

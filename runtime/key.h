@@ -9,9 +9,7 @@
 #include "../shm/entry.h"
 #include "../shm/strategy.h"
 #include "handle.h"
-
-/* The caller's time: given, or read when something needs it. */
-#define QP_NOW_UNKNOWN INT64_MIN
+#include "now.h"
 
 static inline int qp_key_check(const struct quipu *q, const void *key, size_t key_bytes)
 {
@@ -35,14 +33,19 @@ bool qp_key_follow(const struct qp_view *view, const struct qp_key *key, struct 
  * there is none. Inside a section. */
 int qp_key_find(struct qp_worker *worker, const struct qp_key *key, struct qp_entry **entry);
 
-/* What a new entry of this key would be, by its strategy, or by `verb_kind` where no strategy says. */
-void qp_key_birth(const struct qp_view *view, const struct qp_key *key, unsigned verb_kind, struct qp_birth *birth);
+/* The same for a verb that needs a strategy: *row is the one in force, and the entry, if there is one, is what it says. -ENOENT: no strategy.
+ * -EPROTOTYPE: it makes the key something else than `kind`. */
+int qp_key_find_row(struct qp_worker *worker, const struct qp_key *key, unsigned kind, struct qp_entry **entry,
+                    const struct qp_row **row);
 
-/* The caller's time in unix ms, or the clock's. -ERANGE: too far from the clock. */
-int qp_key_now(int64_t now_ms, uint64_t *unix_ms);
+/* What a new entry of this key would be, by its strategy, or by `verb_kind` where no strategy says (*row is NULL then). */
+void qp_key_birth(const struct qp_view *view, const struct qp_key *key, unsigned verb_kind, struct qp_birth *birth,
+                  const struct qp_row **row);
 
-/* Counts n on a key, inside a section. The entry, where known, goes to *counted. -QP_EFULL: no room for a new key. */
-int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms, struct qp_entry **counted);
+/* Counts n on a key, inside a section. The entry, where known, goes to *counted. -QP_EFULL: no room for a new key, *overflow says what its
+ * strategy wants then. */
+int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms, struct qp_entry **counted,
+               unsigned *overflow);
 
 /* The whole of an add by key: section, upkeep, another try after making room. */
 int qp_key_add_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms,
@@ -78,6 +81,13 @@ static inline bool qp_key_add_fast(struct quipu *q, struct qp_worker *worker, co
 static inline uint64_t qp_key_where(uint64_t state_word, uint32_t index)
 {
     return state_word >> QP_ARGUMENT_BITS << 32 | index;
+}
+
+/* Whether the entry there is still LIVE in the same life and is this key's, so that its place need not be looked up. Acquire: the rest is read as it was
+ * when the entry became LIVE. Entry 0 is never LIVE, so 0 remembers nothing. */
+static inline bool qp_key_is_at(const struct qp_entry *entry, uint64_t where, uint64_t hash)
+{
+    return qp_load_acquire(&entry->state) >> QP_ARGUMENT_BITS == where >> 32 && entry->hash == hash;
 }
 
 #endif

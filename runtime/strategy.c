@@ -5,14 +5,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../shm/bucket.h"
+#include "../shm/cell.h"
 #include "../shm/entry.h"
 #include "../shm/error.h"
+#include "../shm/flight.h"
 #include "care.h"
 #include "handle.h"
 
 #define WINDOW_MS_MIN 100
 #define WINDOW_MS_MAX 86400000
 #define WINDOW_MS_DEFAULT 1000
+#define IDLE_MS_INFLIGHT 10000
 
 static bool reserved_is_zero(const struct quipu_strategy *strategy)
 {
@@ -20,6 +24,46 @@ static bool reserved_is_zero(const struct quipu_strategy *strategy)
         if (strategy->reserved[i])
             return false;
     return true;
+}
+
+static unsigned merge_of(unsigned kind)
+{
+    return kind == QUIPU_KIND_REGISTER ? QUIPU_MERGE_LAST_WRITER_WINS : QUIPU_MERGE_EPOCH_MAX_WINS;
+}
+
+/* What only limits have. */
+static bool limit_is_good(const struct quipu_strategy *s, const struct qp_rule *rule)
+{
+    if (s->algorithm > QUIPU_ALGORITHM_BUCKET || rule->window_ms < WINDOW_MS_MIN || rule->window_ms > WINDOW_MS_MAX ||
+        s->limit > QUIPU_LIMIT_MAX || s->burst > QUIPU_LIMIT_MAX)
+        return false;
+    if (s->algorithm != QUIPU_ALGORITHM_BUCKET)
+        return s->burst == 0;
+    /* By division: the product may not fit. */
+    return s->limit != 0 && rule->tick <= QP_BUCKET_SPAN_MAX / rule->burst;
+}
+
+static bool fits_kind(const struct quipu_strategy *s, const struct qp_rule *rule)
+{
+    if (rule->kind == QUIPU_KIND_LIMIT)
+        return limit_is_good(s, rule);
+    if (s->window_ms || s->burst || s->algorithm)
+        return false;
+    if (rule->kind == QUIPU_KIND_INFLIGHT)
+        return s->limit >= 1 && s->limit <= QP_FLIGHT_UNITS_MAX;
+    return s->limit == 0 && !s->shadow;
+}
+
+static uint64_t idle_of(const struct quipu_strategy *s, const struct qp_rule *rule)
+{
+    uint64_t least_ms = rule->window_ms + (rule->scope == QUIPU_SCOPE_FLEET ? QP_WINDOW_SKEW_MS : 0);
+    uint64_t by_kind = rule->kind == QUIPU_KIND_LIMIT      ? UINT64_C(2) * rule->window_ms
+                       : rule->kind == QUIPU_KIND_INFLIGHT ? IDLE_MS_INFLIGHT
+                                                           : QP_IDLE_NEVER;
+    uint64_t idle_ms = s->idle_ms ? s->idle_ms : by_kind;
+    /* Its own point at the peers would mask the next life's counts within the same window. */
+    return rule->kind == QUIPU_KIND_LIMIT && rule->algorithm != QUIPU_ALGORITHM_BUCKET && idle_ms < least_ms ? least_ms
+                                                                                                            : idle_ms;
 }
 
 /* A public strategy as a row, or the refusal. */
@@ -30,16 +74,26 @@ static int make_rule(const void *prefix, size_t prefix_bytes, const struct quipu
     if (prefix_bytes > QUIPU_KEY_BYTES_MAX)
         return -ENAMETOOLONG;
     unsigned kind = s->kind == QUIPU_KIND_ANY ? QUIPU_KIND_COUNTER : s->kind;
-    unsigned merge = kind == QUIPU_KIND_REGISTER ? QUIPU_MERGE_LAST_WRITER_WINS : QUIPU_MERGE_EPOCH_MAX_WINS;
-    uint64_t window_ms = kind == QUIPU_KIND_LIMIT && s->window_ms == 0 ? WINDOW_MS_DEFAULT : s->window_ms;
-    if (kind != QUIPU_KIND_COUNTER && kind != QUIPU_KIND_LIMIT && kind != QUIPU_KIND_REGISTER)
+    if (kind > QUIPU_KIND_REGISTER || (s->merge != QUIPU_MERGE_BY_KIND && s->merge != merge_of(kind)) ||
+        s->overflow > QUIPU_OVERFLOW_ALLOW || s->shadow > 1 || s->scope > QUIPU_SCOPE_HOST || s->window_ms > WINDOW_MS_MAX)
         return -EINVAL;
-    if (s->merge != QUIPU_MERGE_BY_KIND && s->merge != merge)
-        return -EINVAL;
-    if (kind == QUIPU_KIND_LIMIT ? window_ms < WINDOW_MS_MIN || window_ms > WINDOW_MS_MAX : window_ms != 0)
-        return -EINVAL;
-    *rule = (struct qp_rule){prefix ? prefix : "", (uint32_t)prefix_bytes, kind, merge, 0, (uint32_t)window_ms};
-    return 0;
+    *rule = (struct qp_rule){.prefix = prefix ? prefix : "",
+                             .prefix_bytes = (uint32_t)prefix_bytes,
+                             .kind = kind,
+                             .merge = merge_of(kind),
+                             .algorithm = s->algorithm,
+                             .overflow = s->overflow,
+                             .shadow = s->shadow != 0,
+                             .scope = s->scope,
+                             .limit = s->limit};
+    if (kind == QUIPU_KIND_LIMIT)
+        rule->window_ms = s->window_ms ? (uint32_t)s->window_ms : WINDOW_MS_DEFAULT;
+    if (s->algorithm == QUIPU_ALGORITHM_BUCKET && s->limit) {
+        rule->burst = s->burst ? s->burst : s->limit;
+        rule->tick = qp_bucket_tick(s->limit, rule->window_ms);
+    }
+    rule->idle_ms = idle_of(s, rule);
+    return fits_kind(s, rule) ? 0 : -EINVAL;
 }
 
 /* ---- changes -------------------------------------------------------------------------------------------------------- */
@@ -151,8 +205,17 @@ int quipu_strategy_each(struct quipu *q, quipu_strategy_visit *visit, void *arg)
             error = -QP_EDAMAGED;
             break;
         }
-        struct quipu_strategy strategy = {.struct_bytes = sizeof strategy, .kind = rule.kind, .merge = rule.merge,
-                                          .window_ms = rule.window_ms};
+        struct quipu_strategy strategy = {.struct_bytes = sizeof strategy,
+                                          .kind = rule.kind,
+                                          .merge = rule.merge,
+                                          .window_ms = rule.window_ms,
+                                          .limit = rule.limit,
+                                          .burst = rule.burst,
+                                          .idle_ms = rule.idle_ms,
+                                          .algorithm = rule.algorithm,
+                                          .overflow = rule.overflow,
+                                          .shadow = rule.shadow,
+                                          .scope = rule.scope};
         stop = visit(rule.prefix, rule.prefix_bytes, &strategy, arg);
     }
     free(table);

@@ -43,25 +43,6 @@ static inline int32_t qp_window_skew(uint32_t window_ms)
     return (int32_t)(QP_WINDOW_SKEW_MS / window_ms) + 2;
 }
 
-/* Adds n in window `window` of a limit. The cell of that parity may hold an older window (it rolls), this one, or one that
- * is newer by up to the skew: then the caller's clock is behind, and the add counts in the newer one. The whole
- * word is compared, so an add never lands in a window other than the one it was decided for. */
-static inline void qp_cell_add_windowed(uint64_t cell[2], uint64_t window, uint32_t window_ms, uint64_t n)
-{
-    unsigned parity = window & 1;
-    uint64_t seen = qp_load_relaxed(&cell[parity]);
-    for (;;) { /* a failed CAS is another add's success */
-        int32_t ahead = qp_window_ahead(qp_cell_window(seen, parity), window & QP_WINDOW_MASK);
-        bool current = ahead >= 0 && ahead <= qp_window_skew(window_ms) && qp_cell_count(seen) != 0;
-        uint64_t count = current ? qp_cell_count(seen) : 0;
-        uint64_t room = QP_CELL_COUNT_MAX > count ? QP_CELL_COUNT_MAX - count : 0;
-        uint64_t more = n < room ? n : room;
-        uint64_t next = current ? seen + more : qp_cell_make(window, more);
-        if (qp_cas_relaxed(&cell[parity], &seen, next))
-            return;
-    }
-}
-
 /* What a cell holds for a window: 0 unless it is that very one. */
 static inline uint64_t qp_cell_count_in(uint64_t cell, uint64_t window)
 {

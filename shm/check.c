@@ -96,6 +96,7 @@ int qp_check_state(struct qp_check *check, const char *what, uint32_t index, uin
                    ? 0 /* entries are stamped by a step of its own */
                    : qp_check_broken(check, "%s %u: its stamp is ahead of the epoch", what, index);
     case QP_STATE_CLOSING:
+    case QP_STATE_EVICTING:
         return argument == 0 || qp_grace_stamp_exists(view, argument)
                    ? 0
                    : qp_check_broken(check, "%s %u: its stamp is ahead of the epoch", what, index);
@@ -124,10 +125,14 @@ static int look_header(struct qp_check *check, uint32_t index)
         return qp_check_broken(check, "header: unknown flags");
     if (qp_load_relaxed(&h->slots_high) > check->view->slot_count)
         return qp_check_broken(check, "header: more slots in use than there are");
-    if (qp_load_relaxed(&h->stamp_sequence) != 0 || qp_load_relaxed(&h->clock_coarse_ms) != 0)
+    if (qp_load_relaxed(&h->stamp_sequence) != 0)
         return qp_check_broken(check, "header: a word of the agent's, without an agent");
+    if (qp_load_relaxed(&h->clock_ms) > INT64_MAX / 65536)
+        return qp_check_broken(check, "header: its clock is out of range");
     if (qp_load_relaxed(&h->sweep_cursor) > UINT64_C(1) << 62)
         return qp_check_broken(check, "header: the sweep's cursor is out of range");
+    if (qp_load_relaxed(&h->room_cursor) > UINT64_C(1) << 62)
+        return qp_check_broken(check, "header: the cursor of searches for room is out of range");
     if (!qp_check_all_zero(h->hot_reserved, sizeof h->hot_reserved) ||
         !qp_check_all_zero(h->rare_reserved, sizeof h->rare_reserved) ||
         !qp_check_all_zero(h->stat_reserved, sizeof h->stat_reserved))

@@ -2,8 +2,11 @@
 /* check_block.c: the invariants of blocks and of the strategy tables. */
 #include "check.h"
 
+#include "bucket.h"
+#include "cell.h"
 #include "entry.h"
 #include "error.h"
+#include "flight.h"
 #include "strategy.h"
 
 /* ---- blocks --------------------------------------------------------------------------------------------------------- */
@@ -11,8 +14,13 @@
 static bool parent_refers(const struct qp_view *view, uint32_t block, const struct qp_block *b)
 {
     const struct qp_entry *entry = qp_entry_at(view, qp_load_relaxed(&b->parent));
-    return entry && (qp_load_relaxed(&b->kind) == QP_BLOCK_KEY ? qp_load_relaxed(&entry->key_block) == block
-                                             : qp_ref_block(qp_load_acquire(&entry->shard)) == block);
+    if (!entry)
+        return false;
+    switch (qp_load_relaxed(&b->kind)) {
+    case QP_BLOCK_KEY: return qp_load_relaxed(&entry->key_block) == block;
+    case QP_BLOCK_FLIGHT: return qp_flight_refers(view, entry, block);
+    default: return qp_ref_block(qp_load_acquire(&entry->shard)) == block;
+    }
 }
 
 /* Relaxed: a block goes with its entry, which we do not hold; then its state word has moved on and this does not count. */
@@ -22,7 +30,7 @@ static int look_live(struct qp_check *check, uint32_t block, uint64_t state)
     const struct qp_block *b = qp_block_at(view, block);
     unsigned kind = qp_load_relaxed(&b->kind);
     uint32_t parent = qp_load_relaxed(&b->parent);
-    if (kind != QP_BLOCK_KEY && kind != QP_BLOCK_SHARD)
+    if (kind != QP_BLOCK_KEY && kind != QP_BLOCK_SHARD && kind != QP_BLOCK_FLIGHT)
         return qp_check_broken(check, "block %u: unknown kind %u", block, kind);
     if (qp_state_argument(state) != parent || !qp_entry_at(view, parent))
         return qp_check_broken(check, "block %u: its parent is not the one of its state word", block);
@@ -40,7 +48,8 @@ static int look_block(struct qp_check *check, uint32_t block)
     const uint64_t *word = qp_block_state(check->view, block);
     uint64_t state = qp_load_acquire(word);
     int found = qp_check_state(check, "block", block, state);
-    if (!found && (qp_state_of(state) == QP_STATE_CLOSING || qp_state_of(state) == QP_STATE_DEAD))
+    if (!found && (qp_state_of(state) == QP_STATE_CLOSING || qp_state_of(state) == QP_STATE_EVICTING ||
+                   qp_state_of(state) == QP_STATE_DEAD))
         found = qp_check_broken(check, "block %u: in a state that only entries have", block);
     if (!found && qp_state_of(state) == QP_STATE_LIVE)
         found = look_live(check, block, state);
@@ -83,6 +92,23 @@ static int look_prefix(struct qp_check *check, const struct qp_table *table, uin
     return 0;
 }
 
+/* The numbers of a limit. */
+static int look_limit(struct qp_check *check, uint32_t row, const struct qp_row *r)
+{
+    bool bucket = r->kind == QP_KIND_LIMIT && r->algorithm == QP_ALGORITHM_BUCKET;
+    uint64_t most = r->kind == QP_KIND_LIMIT ? QP_CELL_COUNT_MAX : r->kind == QP_KIND_INFLIGHT ? QP_FLIGHT_UNITS_MAX : 0;
+    if (r->limit > most || (r->limit == 0 && (bucket || r->kind == QP_KIND_INFLIGHT)))
+        return qp_check_broken(check, "strategy row %u: a limit of %llu", row, (unsigned long long)r->limit);
+    if (bucket ? r->tick != qp_bucket_tick(r->limit, r->window_ms) || r->burst == 0 || r->burst > QP_CELL_COUNT_MAX ||
+                     r->tick > QP_BUCKET_SPAN_MAX / r->burst
+               : r->tick || r->burst)
+        return qp_check_broken(check, "strategy row %u: a bucket that does not fit its limit", row);
+    if (r->overflow > QP_OVERFLOW_ALLOW || r->shadow > (most != 0) || r->scope > QP_SCOPE_HOST || r->idle_ms == 0)
+        return qp_check_broken(check, "strategy row %u: an overflow policy, shadow mode, scope or idle time that does not exist",
+                               row);
+    return 0;
+}
+
 static int look_row(struct qp_check *check, const struct qp_table *table, uint32_t row)
 {
     struct qp_rule rule, before;
@@ -90,16 +116,18 @@ static int look_row(struct qp_check *check, const struct qp_table *table, uint32
         return qp_check_broken(check, "strategy row %u: a prefix of %u bytes", row, table->row[row].prefix_bytes);
     if (!qp_strategy_rule(check->view, table, row, &rule))
         return qp_check_broken(check, "strategy row %u: its prefix is out of the table", row);
-    if (rule.kind != QP_KIND_COUNTER && rule.kind != QP_KIND_LIMIT && rule.kind != QP_KIND_REGISTER)
+    if (rule.kind < QP_KIND_COUNTER || rule.kind > QP_KIND_REGISTER)
         return qp_check_broken(check, "strategy row %u: unknown kind %u", row, rule.kind);
     if (rule.merge != (rule.kind == QP_KIND_REGISTER ? 2 : 1))
         return qp_check_broken(check, "strategy row %u: a merge rule that does not fit its kind", row);
     if (rule.kind == QP_KIND_LIMIT ? rule.window_ms < 100 || rule.window_ms > 86400000 : rule.window_ms != 0)
         return qp_check_broken(check, "strategy row %u: a window of %u ms", row, rule.window_ms);
-    if (rule.algorithm)
+    if (rule.algorithm > (rule.kind == QP_KIND_LIMIT ? QP_ALGORITHM_BUCKET : QP_ALGORITHM_FIXED))
         return qp_check_broken(check, "strategy row %u: unknown algorithm", row);
     const struct qp_row *r = &table->row[row];
-    if (r->reserved0 || !qp_check_all_zero(r->reserved, sizeof r->reserved))
+    if (look_limit(check, row, r))
+        return -QP_EDAMAGED;
+    if (!qp_check_all_zero(r->reserved, sizeof r->reserved))
         return qp_check_broken(check, "strategy row %u: a field that this version does not use is not 0", row);
     if (row && qp_strategy_rule(check->view, table, row - 1, &before)) {
         uint32_t common = before.prefix_bytes < rule.prefix_bytes ? before.prefix_bytes : rule.prefix_bytes;
@@ -141,7 +169,8 @@ static int look_table_state(struct qp_check *check, uint32_t index)
 {
     uint64_t state = qp_load_acquire(qp_state_at(check->view, QP_CLASS_TABLE, index));
     int found = qp_check_state(check, "strategy table", index, state);
-    if (!found && (qp_state_of(state) == QP_STATE_CLOSING || qp_state_of(state) == QP_STATE_DEAD))
+    if (!found && (qp_state_of(state) == QP_STATE_CLOSING || qp_state_of(state) == QP_STATE_EVICTING ||
+                   qp_state_of(state) == QP_STATE_DEAD))
         found = qp_check_broken(check, "strategy table %u: in a state that only entries have", index);
     if (!found && qp_state_of(state) == QP_STATE_LIVE && qp_state_argument(state) != 0)
         found = qp_check_broken(check, "strategy table %u: a parent, which tables do not have", index);

@@ -2,10 +2,11 @@
 /* check_entry.c: the invariants of entries, their cells and keys, and of the list. */
 #include "check.h"
 
-#include "cell.h"
 #include "entry.h"
 #include "error.h"
+#include "flight.h"
 #include "strategy.h"
+#include "window.h"
 
 /* ---- one entry ------------------------------------------------------------------------------------------------------ */
 
@@ -79,9 +80,9 @@ static int look_traits(struct qp_check *check, uint32_t index, const struct qp_e
 {
     unsigned kind = qp_traits_kind(e->traits);
     uint32_t window_ms = qp_traits_window_ms(e->traits);
-    if (kind != QP_KIND_COUNTER && kind != QP_KIND_LIMIT && kind != QP_KIND_REGISTER)
+    if (kind < QP_KIND_COUNTER || kind > QP_KIND_REGISTER)
         return qp_check_broken(check, "entry %u: unknown kind %u", index, kind);
-    if (e->traits >> 62)
+    if (qp_traits_algorithm(e->traits) > (kind == QP_KIND_LIMIT ? QP_ALGORITHM_BUCKET : QP_ALGORITHM_FIXED))
         return qp_check_broken(check, "entry %u: unknown algorithm", index);
     if ((uint32_t)e->traits)
         return qp_check_broken(check, "entry %u: stripes that this version does not make", index);
@@ -94,9 +95,47 @@ static int look_traits(struct qp_check *check, uint32_t index, const struct qp_e
         return qp_check_broken(check, "entry %u: its strategy cache is nonsense", index);
     if (qp_strategy_generation(now) == qp_strategy_generation(cached) && look_rule(check, index, e, cached, now))
         return -QP_EDAMAGED;
-    if (e->denied || !qp_check_all_zero(e->remote, sizeof e->remote) || !qp_check_all_zero(e->refund, sizeof e->refund) ||
-        e->used_at_s || e->reserved0 || e->reserved1)
+    if (!qp_check_all_zero(e->remote, sizeof e->remote) || e->reserved0 || e->reserved1)
         return qp_check_broken(check, "entry %u: a field that this version does not use is not 0", index);
+    return 0;
+}
+
+static bool is_bucket(const struct qp_entry *e)
+{
+    return qp_traits_kind(e->traits) == QP_KIND_LIMIT && qp_traits_algorithm(e->traits) == QP_ALGORITHM_BUCKET;
+}
+
+/* What only limits have; a counter has the count of the last sweep in the place of a refund. */
+static int look_refunds(struct qp_check *check, uint32_t index, const struct qp_entry *e)
+{
+    unsigned kind = qp_traits_kind(e->traits);
+    uint64_t refund0 = qp_load_relaxed(&e->refund[0]), refund1 = qp_load_relaxed(&e->refund[1]);
+    bool windows = kind == QP_KIND_LIMIT && !is_bucket(e);
+    if (kind != QP_KIND_LIMIT && kind != QP_KIND_INFLIGHT && qp_load_relaxed(&e->denied))
+        return qp_check_broken(check, "entry %u: denials of something that denies nothing", index);
+    if ((refund0 && !windows && kind != QP_KIND_COUNTER) || (refund1 && !windows))
+        return qp_check_broken(check, "entry %u: units given back to something that takes none", index);
+    if (windows && (qp_cell_count(refund0) > QP_CELL_COUNT_MAX || qp_cell_count(refund1) > QP_CELL_COUNT_MAX))
+        return qp_check_broken(check, "entry %u: more than 2^39 units given back", index);
+    return 0;
+}
+
+/* With nobody at work: no more was given back than was taken. */
+static int look_quiet_refunds(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *s)
+{
+    uint32_t window_ms = qp_traits_window_ms(e->traits);
+    for (unsigned parity = 0; check->quiet && s && window_ms && parity < 2; parity++) {
+        uint64_t window = qp_epoch_window(s->own[parity].epoch, window_ms), cell = qp_load_relaxed(&e->cell[parity]);
+        uint64_t refunded = qp_window_refunded(qp_load_relaxed(&e->refund[parity]), window, s->own[parity].epoch);
+        if (s->own[parity].epoch && qp_cell_count_in(cell, window) &&
+            refunded > qp_window_own_count(s, cell, window, window_ms))
+            return qp_check_broken(check, "entry %u: more units given back than taken", index);
+    }
+    for (unsigned parity = 0; check->quiet && !s && window_ms && parity < 2; parity++) {
+        uint64_t cell = qp_load_relaxed(&e->cell[parity]), refund = qp_load_relaxed(&e->refund[parity]);
+        if (qp_epoch_count(refund, qp_epoch_tag(qp_cell_window(cell, parity), 0)) > qp_cell_count(cell))
+            return qp_check_broken(check, "entry %u: more units given back than taken", index);
+    }
     return 0;
 }
 
@@ -104,17 +143,21 @@ static int look_cells(struct qp_check *check, uint32_t index, const struct qp_en
 {
     unsigned kind = qp_traits_kind(e->traits);
     uint64_t cell0 = qp_load_acquire(&e->cell[0]), cell1 = qp_load_acquire(&e->cell[1]);
-    if (kind == QP_KIND_LIMIT) {
+    if (look_refunds(check, index, e))
+        return -QP_EDAMAGED;
+    if (kind == QP_KIND_LIMIT && !is_bucket(e)) {
         if (qp_cell_count(cell0) > QP_CELL_COUNT_MAX || qp_cell_count(cell1) > QP_CELL_COUNT_MAX)
             return qp_check_broken(check, "entry %u: a window's count is over 2^39", index);
-        if ((cell0 | cell1) & QP_CELL_SEALED)
-            return qp_check_broken(check, "entry %u: a sealed window, which this version does not make", index);
-        return 0;
+        if (qp_traits_algorithm(e->traits) != QP_ALGORITHM_SLIDING && ((cell0 | cell1) & QP_CELL_SEALED))
+            return qp_check_broken(check, "entry %u: a sealed window in something that does not slide", index);
+        return look_quiet_refunds(check, index, e, shard);
     }
     if (cell1)
         return qp_check_broken(check, "entry %u: a second cell in something that has one", index);
-    if (kind == QP_KIND_REGISTER)
-        return cell0 ? qp_check_broken(check, "entry %u: a register with a count", index) : 0;
+    if (is_bucket(e))
+        return 0; /* any time will do */
+    if (kind == QP_KIND_REGISTER || kind == QP_KIND_INFLIGHT)
+        return cell0 ? qp_check_broken(check, "entry %u: a count in something that has none", index) : 0;
     if (cell0 >> 63)
         return qp_check_broken(check, "entry %u: its cell is over 2^63", index);
     if (shard && shard->own[0].base > cell0)
@@ -157,6 +200,10 @@ static int look_shard(struct qp_check *check, uint32_t index, const struct qp_en
         return qp_check_broken(check, "entry %u: a version of another replica, without an agent", index);
     if (!qp_check_all_zero(s->stamped, sizeof s->stamped))
         return qp_check_broken(check, "entry %u: a stamped point without an agent", index);
+    if (is_bucket(e))
+        return s->own[0].epoch != s->floor + 1 || s->own[1].epoch
+                   ? qp_check_broken(check, "entry %u: its bucket's epoch is not the one after its floor", index)
+                   : 0;
     if (kind == QP_KIND_LIMIT)
         return look_windows(check, index, e, s);
     if (s->own[1].epoch || s->own[1].base)
@@ -180,6 +227,13 @@ static int look_reference(struct qp_check *check, uint32_t index, const struct q
         uint32_t block = qp_ref_block(ref);
         const struct qp_shard *s = qp_shard_at(view, ref);
         int found = 0;
+        if (qp_traits_kind(e->traits) == QP_KIND_INFLIGHT) {
+            found = qp_flight_check(check, index, e);
+            found = found ? found : look_cells(check, index, e, NULL);
+            if (qp_load_acquire(&e->shard) == ref)
+                return found;
+            continue;
+        }
         if (!block && qp_traits_kind(e->traits) == QP_KIND_REGISTER)
             found = qp_check_broken(check, "entry %u: a register without a value", index);
         else if (block && !s)
@@ -204,7 +258,8 @@ static int look_reference(struct qp_check *check, uint32_t index, const struct q
 static int look_used(struct qp_check *check, uint32_t index, const struct qp_entry *e, uint64_t state)
 {
     bool leaving = qp_state_of(state) == QP_STATE_DEAD;
-    int found = qp_state_argument(state) && qp_state_of(state) != QP_STATE_CLOSING
+    bool stamped = qp_state_of(state) == QP_STATE_CLOSING || qp_state_of(state) == QP_STATE_EVICTING;
+    int found = qp_state_argument(state) && !stamped
                     ? qp_check_broken(check, "entry %u: %s, with an argument in its state word", index,
                                       leaving ? "dead" : "live")
                     : look_key(check, index, e);

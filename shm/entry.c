@@ -4,8 +4,11 @@
 
 #include "block.h"
 #include "error.h"
+#include "evict.h"
+#include "flight.h"
 #include "grace.h"
 #include "shard.h"
+#include "window.h"
 
 static bool state_step(struct qp_entry *entry, uint64_t seen, enum qp_state to, uint64_t argument)
 {
@@ -14,35 +17,57 @@ static bool state_step(struct qp_entry *entry, uint64_t seen, enum qp_state to, 
 
 /* ---- birth --------------------------------------------------------------------------------------------------------- */
 
+/* The shard block that a new entry comes with, if it needs one: a register's value, an in-flight limit's units, the resets of a key that
+ * was evicted. false: no block free. */
+static bool fill_shard(struct qp_worker *worker, struct qp_entry *entry, const struct qp_birth *birth)
+{
+    uint32_t payload = sizeof(struct qp_shard) - sizeof(struct qp_block), index = qp_entry_index(worker->view, entry);
+    uint32_t block, window_ms = qp_traits_window_ms(birth->draft.traits);
+    unsigned kind = qp_traits_kind(birth->draft.traits);
+    if (kind == QP_KIND_INFLIGHT) {
+        if (!qp_flight_make(worker, index, birth->units, &block))
+            return false;
+    } else if (kind == QP_KIND_REGISTER || birth->resets) {
+        if (!qp_block_alloc(worker, QP_BLOCK_SHARD, index, payload, &block))
+            return false;
+        struct qp_shard *shard = (struct qp_shard *)(void *)qp_block_at(worker->view, block);
+        if (kind == QP_KIND_REGISTER)
+            qp_shard_fill_register(worker, shard, birth->register_value);
+        else
+            qp_shard_fill_window(worker, shard, worker->now_ms / window_ms, window_ms, birth->resets);
+    } else {
+        return true;
+    }
+    qp_store_relaxed(&entry->shard, qp_ref_next(entry->shard, block));
+    return true;
+}
+
 /* Fills a claimed entry. Nobody can find it yet; a check that goes through all entries by number may be looking at it, so its
  * words are stored relaxed, here and in empty. false: no block free. */
 static bool fill(struct qp_worker *worker, struct qp_entry *entry, const struct qp_key *key,
                  const struct qp_birth *birth)
 {
     const struct qp_view *view = worker->view;
-    uint32_t index = qp_entry_index(view, entry), block;
+    uint32_t block;
     qp_store_relaxed(&entry->hash, key->hash);
     qp_store_relaxed(&entry->key_bytes, (uint16_t)key->byte_count);
-    qp_store_relaxed(&entry->cell[0], birth->cell[0]);
-    qp_store_relaxed(&entry->cell[1], birth->cell[1]);
-    qp_store_relaxed(&entry->traits, birth->traits);
-    qp_store_relaxed(&entry->strategy, birth->strategy);
+    qp_store_relaxed(&entry->traits, birth->draft.traits);
+    qp_store_relaxed(&entry->strategy, birth->draft.strategy);
+    qp_store_relaxed(&entry->used_at_s, birth->draft.used_at_s);
+    qp_store_relaxed(&entry->denied, birth->draft.denied);
+    for (int i = 0; i < 2; i++) {
+        qp_store_relaxed(&entry->cell[i], birth->draft.cell[i]);
+        qp_store_relaxed(&entry->refund[i], birth->draft.refund[i]);
+    }
     if (key->byte_count <= QP_KEY_BYTES_INLINE) {
         memcpy(entry->key, key->bytes, key->byte_count);
     } else {
-        if (!qp_block_alloc(worker, QP_BLOCK_KEY, index, key->byte_count, &block))
+        if (!qp_block_alloc(worker, QP_BLOCK_KEY, qp_entry_index(view, entry), key->byte_count, &block))
             return false;
         memcpy(qp_block_at(view, block) + 1, key->bytes, key->byte_count);
         qp_store_relaxed(&entry->key_block, block);
     }
-    if (qp_traits_kind(birth->traits) == QP_KIND_REGISTER) {
-        uint32_t payload = sizeof(struct qp_shard) - sizeof(struct qp_block);
-        if (!qp_block_alloc(worker, QP_BLOCK_SHARD, index, payload, &block))
-            return false;
-        qp_shard_fill_register(worker, (struct qp_shard *)(void *)qp_block_at(view, block), birth->register_value);
-        qp_store_relaxed(&entry->shard, qp_ref_next(entry->shard, block));
-    }
-    return true;
+    return fill_shard(worker, entry, birth);
 }
 
 /* Gives back a block that an entry refers to: the creator's own unpublished claim, or a child of an entry being emptied.
@@ -64,7 +89,10 @@ static void drop_child(struct qp_worker *worker, struct qp_entry *entry, uint32_
 static void empty(struct qp_worker *worker, struct qp_entry *entry, bool unpublished)
 {
     drop_child(worker, entry, entry->key_block, unpublished);
-    drop_child(worker, entry, qp_ref_block(entry->shard), unpublished);
+    if (qp_traits_kind(entry->traits) == QP_KIND_INFLIGHT && !unpublished)
+        qp_flight_drop(worker, entry);
+    else
+        drop_child(worker, entry, qp_ref_block(entry->shard), unpublished);
     qp_store_relaxed(&entry->key_block, 0);
     qp_store_relaxed(&entry->shard, 0);
     qp_store_relaxed(&entry->link, 0);
@@ -127,6 +155,7 @@ bool qp_entry_revive_slow(const struct qp_view *view, struct qp_entry *entry)
             return true;
         case QP_STATE_CLAIMED: /* found in the table, so published: its inserter may be dead */
         case QP_STATE_CLOSING:
+        case QP_STATE_EVICTING:
             /* seq: our section was entered before, and whoever closed it compares the whole word when it finishes. */
             if (qp_cas_seq(&entry->state, &seen, qp_state_next(seen, QP_STATE_LIVE, 0)))
                 return true;
@@ -139,19 +168,55 @@ bool qp_entry_revive_slow(const struct qp_view *view, struct qp_entry *entry)
 
 /* ---- leaving -------------------------------------------------------------------------------------------------------- */
 
-static bool wants_removal(const struct qp_view *view, const struct qp_entry *entry)
+enum wish { STAYS, COLLECTED, EXPIRED };
+
+/* Whether an entry is to go: a deleted key that nobody has used since, or one that has been idle. Idle counters and registers are deleted
+ * first (advance), for others are told of that. */
+static enum wish wants_removal(const struct qp_worker *worker, const struct qp_entry *entry)
 {
-    return qp_shard_is_idle_tombstone(view, entry, qp_load_acquire(&entry->shard));
+    unsigned kind = qp_traits_kind(entry->traits);
+    if (qp_shard_is_idle_tombstone(worker->view, entry, qp_load_acquire(&entry->shard)))
+        return COLLECTED;
+    if ((kind == QP_KIND_LIMIT || kind == QP_KIND_INFLIGHT) && qp_evict_is_idle(worker->view, entry, worker->now_ms))
+        return EXPIRED;
+    return STAYS;
 }
 
 /* CLOSING(stamp), a grace period later: every add that saw LIVE is in the cells by now. */
-static bool finish(const struct qp_view *view, struct qp_entry *entry, uint64_t seen)
+static bool finish(const struct qp_worker *worker, struct qp_entry *entry, uint64_t seen)
 {
-    if (!qp_grace_passed(view, qp_state_argument(seen)))
+    if (!qp_grace_passed(worker->view, qp_state_argument(seen)))
         return false;
-    if (!wants_removal(view, entry))
+    enum wish wish = wants_removal(worker, entry);
+    if (wish == STAYS)
         return state_step(entry, seen, QP_STATE_LIVE, 0);
-    return state_step(entry, seen, QP_STATE_DEAD, 0);
+    if (!state_step(entry, seen, QP_STATE_DEAD, 0))
+        return false;
+    if (wish == EXPIRED)
+        qp_add_relaxed(&worker->view->header->stat_expired, 1);
+    return true;
+}
+
+/* EVICTING(stamp), a grace period later: every take that saw LIVE is in the cells, and one that comes now changes the word first. */
+static bool finish_eviction(const struct qp_worker *worker, struct qp_entry *entry, uint64_t seen)
+{
+    if (!qp_grace_passed(worker->view, qp_state_argument(seen)))
+        return false;
+    /* Remembered before it is DEAD, when its key can begin anew. Killed between: remembered, and still there; it is evicted again or used
+     * again, and what is remembered only grows. */
+    if (!qp_evict_remember(worker->view, entry, worker->now_ms))
+        return state_step(entry, seen, QP_STATE_LIVE, 0);
+    if (!state_step(entry, seen, QP_STATE_DEAD, 0))
+        return false;
+    qp_add_relaxed(&worker->view->header->stat_evicted, 1);
+    return true;
+}
+
+bool qp_entry_evict(struct qp_worker *worker, struct qp_entry *entry, uint64_t cost)
+{
+    uint64_t seen = qp_load_acquire(&entry->state);
+    return qp_state_of(seen) == QP_STATE_LIVE && qp_evict_cost(worker->view, entry, worker->now_ms) <= cost &&
+           state_step(entry, seen, QP_STATE_EVICTING, 0);
 }
 
 void qp_entry_bury(const struct qp_view *view, struct qp_entry *entry)
@@ -173,17 +238,34 @@ static bool reclaim(struct qp_worker *worker, struct qp_entry *entry, uint64_t s
     return true;
 }
 
+/* LIVE: closed if it is to go. A counter or register that nobody uses is deleted, like one that somebody deletes. */
+static bool close(struct qp_worker *worker, struct qp_entry *entry, uint64_t seen)
+{
+    unsigned kind = qp_traits_kind(entry->traits);
+    int64_t ended = 0;
+    if (wants_removal(worker, entry) != STAYS)
+        return state_step(entry, seen, QP_STATE_CLOSING, 0);
+    if (kind == QP_KIND_COUNTER && qp_evict_keeps_time(worker->view, entry))
+        qp_evict_note_use(entry, worker->now_ms);
+    if ((kind != QP_KIND_COUNTER && kind != QP_KIND_REGISTER) ||
+        !qp_evict_is_idle(worker->view, entry, worker->now_ms) || qp_shard_delete(worker, entry, &ended))
+        return false;
+    qp_add_relaxed(&worker->view->header->stat_expired, 1);
+    return true;
+}
+
 bool qp_entry_advance(struct qp_worker *worker, struct qp_entry *entry)
 {
     const struct qp_view *view = worker->view;
     uint64_t seen = qp_load_acquire(&entry->state);
     switch (qp_state_of(seen)) {
     case QP_STATE_LIVE:
-        return wants_removal(view, entry) && state_step(entry, seen, QP_STATE_CLOSING, 0);
+        return close(worker, entry, seen);
     case QP_STATE_CLOSING:
+    case QP_STATE_EVICTING:
         if (qp_state_argument(seen) == 0)
-            return state_step(entry, seen, QP_STATE_CLOSING, qp_grace_stamp(view));
-        return finish(view, entry, seen);
+            return state_step(entry, seen, qp_state_of(seen), qp_grace_stamp(view));
+        return qp_state_of(seen) == QP_STATE_CLOSING ? finish(worker, entry, seen) : finish_eviction(worker, entry, seen);
     case QP_STATE_DEAD:
         qp_entry_bury(view, entry);
         return qp_load_relaxed(&entry->state) != seen;
@@ -201,8 +283,7 @@ void qp_entry_end(const struct qp_view *view, struct qp_entry *entry)
     uint64_t seen = qp_load_acquire(&entry->state);
     /* No grace period before DEAD: what was added is given up with the entry, so an add that still saw LIVE came before this.
      * CLAIMED: found in the table, so published; its inserter may be stopped or dead, and is not waited for. */
-    while (qp_state_of(seen) == QP_STATE_LIVE || qp_state_of(seen) == QP_STATE_CLOSING ||
-           qp_state_of(seen) == QP_STATE_CLAIMED)
+    while (qp_state_is_present(qp_state_of(seen)))
         if (qp_cas_seq(&entry->state, &seen, qp_state_next(seen, QP_STATE_DEAD, 0)))
             break;
     qp_entry_bury(view, entry);

@@ -4,6 +4,8 @@
  *     FREE -> CLAIMED -> LIVE <-> CLOSING -> CLOSING(stamp) -> DEAD -> RETIRED -> RETIRED(stamp) -> CLAIMED -> FREE
  *             insert          close       stamp           finish  bury    stamp               reclaim
  *
+ * EVICTING stands beside CLOSING, for an entry that has to make room: what it had used goes into the victim table before it is DEAD.
+ *
  * Removal never races with an add: CLOSING announces it, and an adder that meets CLOSING puts LIVE back before it adds. A
  * grace period after the stamp every add that had seen LIVE is over and in the cell; if the word is still the same and the count
  * has not moved, nobody wants the entry and it is DEAD. Each step is one CAS of the whole state word, done by anyone; a process
@@ -16,14 +18,14 @@
 
 #include "table.h"
 
-enum qp_kind { QP_KIND_ANY = 0, QP_KIND_COUNTER = 1, QP_KIND_LIMIT = 2, QP_KIND_REGISTER = 4 };
+enum qp_kind { QP_KIND_ANY = 0, QP_KIND_COUNTER = 1, QP_KIND_LIMIT = 2, QP_KIND_INFLIGHT = 3, QP_KIND_REGISTER = 4 };
 
-/* What a new entry starts with. */
+/* What a new entry starts with: what the first call has made of a draft, so that publishing it is that call, whole. */
 struct qp_birth {
-    uint64_t traits;
-    uint64_t strategy;       /* for its cache */
-    uint64_t cell[2];        /* the first add, counted by the insert itself */
-    int64_t register_value;  /* registers */
+    struct qp_entry draft;  /* traits, strategy, cells, refunds, used_at_s */
+    int64_t register_value; /* registers */
+    uint64_t units;         /* in flight: the limit */
+    uint64_t resets;        /* limits: within the current window, before the key was evicted */
 };
 
 /* Inserts a key. 1: done, *entry is LIVE. 0: it is there already, as *entry, in whatever state. -QP_EFULL: nothing free.
@@ -41,8 +43,11 @@ static inline bool qp_entry_revive(const struct qp_view *view, struct qp_entry *
            qp_entry_revive_slow(view, entry);
 }
 
-/* One step of removal for an entry that the sweep meets, if one is due. Inside a section; returns whether it did one. */
+/* One step of removal for an entry that the sweep meets, if one is due by worker->now_ms. Inside a section; returns whether it did one. */
 bool qp_entry_advance(struct qp_worker *worker, struct qp_entry *entry);
+
+/* The first step of an eviction. Inside a section; false: it is not LIVE, or is worth more than `cost` (qp_evict_cost) by now. */
+bool qp_entry_evict(struct qp_worker *worker, struct qp_entry *entry, uint64_t cost);
 
 /* Unlinks a DEAD entry and retires it. So that a key's next life does not wait for the sweep. Inside a section. */
 void qp_entry_bury(const struct qp_view *view, struct qp_entry *entry);

@@ -18,6 +18,7 @@ enum {
     QP_EFULL,
     QP_ESTRATEGIES,
     QP_EREADONLY,
+    QP_ETICKET,
 };
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "block.h"
 #include "entry.h"
+#include "flight.h"
 #include "grace.h"
 
 /* Sections of the sweep stay short, so that it does not hold up the grace period it waits for. */
@@ -25,8 +26,11 @@ static bool is_referenced(const struct qp_view *view, unsigned class_number, uin
     const struct qp_entry *entry = qp_entry_at(view, *parent);
     if (!entry)
         return false;
-    return qp_load_relaxed(&b->kind) == QP_BLOCK_KEY ? qp_load_relaxed(&entry->key_block) == block
-                                   : qp_ref_block(qp_load_acquire(&entry->shard)) == block;
+    switch (qp_load_relaxed(&b->kind)) {
+    case QP_BLOCK_KEY: return qp_load_relaxed(&entry->key_block) == block;
+    case QP_BLOCK_FLIGHT: return qp_flight_refers(view, entry, block);
+    default: return qp_ref_block(qp_load_acquire(&entry->shard)) == block;
+    }
 }
 
 /* A claim whose owner is gone: published before it died, or not. Not FREE at once in the second case, for it may have been published
@@ -64,6 +68,26 @@ static void recover_slots(const struct qp_view *view, uint64_t owner, const stru
     }
 }
 
+/* The units of in-flight limits that a dead process held. An entry that was in use in this section keeps its blocks until it ends. */
+static void recover_units(struct qp_worker *worker, uint64_t owner)
+{
+    const struct qp_view *view = worker->view;
+    uint64_t units = 0;
+    for (uint32_t i = 1; i < view->entry_count;) {
+        uint32_t stop = view->entry_count - i > ITEMS_PER_SECTION ? i + ITEMS_PER_SECTION : view->entry_count;
+        qp_grace_enter(view, worker->slot);
+        for (; i < stop; i++) {
+            struct qp_entry *entry = &view->entries[i];
+            if (qp_state_is_present(qp_state_of(qp_load_acquire(&entry->state))) &&
+                qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT)
+                units += qp_flight_release(view, entry, owner);
+        }
+        qp_grace_exit(worker->slot);
+    }
+    if (units)
+        qp_add_relaxed(&view->header->stat_recovered_units, units);
+}
+
 static void recover_claims(struct qp_worker *worker, unsigned class_number, uint64_t owner)
 {
     const struct qp_view *view = worker->view;
@@ -93,6 +117,7 @@ void qp_recover_record(struct qp_worker *worker, uint32_t record)
     /* Entries first: whether a block is referred to depends on what became of its entry. */
     for (unsigned c = QP_CLASS_ENTRY; c < QP_CLASS_COUNT; c++)
         recover_claims(worker, c, owner);
+    recover_units(worker, owner);
     qp_add_relaxed(&view->header->stat_recovered_processes, 1);
     if (owner == worker->owner)
         return; /* the caller goes on as this record's tenant */
@@ -132,11 +157,24 @@ uint32_t qp_recover_dead(struct qp_worker *worker, const struct qp_liveness *liv
 
 /* ---- the sweep ------------------------------------------------------------------------------------------------------ */
 
+/* Units of processes that closed the segment without leaving. */
+static void sweep_units(struct qp_worker *worker, struct qp_entry *entry, struct qp_sweep *sweep)
+{
+    uint64_t units = 0;
+    if (qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT &&
+        qp_state_is_present(qp_state_of(qp_load_acquire(&entry->state))))
+        units = qp_flight_release_gone(worker->view, entry);
+    if (units)
+        qp_add_relaxed(&worker->view->header->stat_recovered_units, units);
+    sweep->done += units;
+}
+
 static void sweep_entry(struct qp_worker *worker, uint32_t index, struct qp_sweep *sweep)
 {
     struct qp_entry *entry = &worker->view->entries[index];
     uint64_t seen = qp_load_acquire(&entry->state);
     enum qp_state state = qp_state_of(seen);
+    sweep_units(worker, entry, sweep);
     if (state == QP_STATE_CLAIMED && !qp_owner_is_current(worker->view, qp_state_argument(seen)))
         sweep->done += qp_entry_recover(worker, entry, qp_state_argument(seen));
     else
@@ -144,7 +182,7 @@ static void sweep_entry(struct qp_worker *worker, uint32_t index, struct qp_swee
             sweep->done++;
     seen = qp_load_acquire(&entry->state);
     state = qp_state_of(seen);
-    if (state == QP_STATE_CLOSING || state == QP_STATE_RETIRED)
+    if (state == QP_STATE_CLOSING || state == QP_STATE_EVICTING || state == QP_STATE_RETIRED)
         sweep->waiting += !qp_state_argument(seen) || qp_grace_stamp_exists(worker->view, qp_state_argument(seen));
 }
 
@@ -164,9 +202,10 @@ static void sweep_block(struct qp_worker *worker, unsigned class_number, uint32_
         }
         break;
     case QP_STATE_RETIRED:
-        if (qp_block_reclaim(view, class_number, index))
+        if (qp_block_reclaim(view, class_number, index)) {
             sweep->done++;
-        else
+            sweep->freed++;
+        } else
             sweep->waiting += qp_grace_stamp_exists(view, qp_state_argument(seen));
         break;
     default:

@@ -22,13 +22,14 @@ uint32_t qp_recover_dead(struct qp_worker *worker, const struct qp_liveness *liv
 
 struct qp_sweep {
     uint64_t done;    /* steps taken */
+    uint64_t freed;   /* of them, those that freed a block or table */
     uint64_t waiting; /* things seen that wait for a grace period */
 };
 
 /* Everything that has a state word, numbered through: classes one after the other. */
 uint64_t qp_sweep_items(const struct qp_view *view);
 
-/* Looks at items [first, first + count), and takes the step that is due for each. Outside any section. */
+/* Looks at items [first, first + count), and takes the step that is due for each. Outside any section; worker->now_ms set. */
 void qp_sweep_range(struct qp_worker *worker, uint64_t first, uint64_t count, struct qp_sweep *sweep);
 
 #endif

@@ -5,47 +5,12 @@
 #include <errno.h>
 
 #include "block.h"
-#include "cell.h"
+#include "bucket.h"
 #include "entry.h"
 #include "error.h"
-
-#define EPOCH_RESETS_MAX UINT64_C(0xffff)
-
-/* ---- windows ---------------------------------------------------------------------------------------------------
- * A limit's epoch is its window's start in unix ms and, in the low 16 bits, the resets within it. */
-
-static uint64_t window_epoch(uint64_t window, uint32_t window_ms)
-{
-    return (window * window_ms) << 16;
-}
-
-static uint64_t epoch_window(uint64_t epoch, uint32_t window_ms)
-{
-    return (epoch >> 16) / window_ms;
-}
-
-/* The epoch that adds in `window` belong to. */
-static uint64_t own_epoch_in(const struct qp_shard *shard, uint64_t window, uint32_t window_ms)
-{
-    if (shard && epoch_window(shard->own[window & 1].epoch, window_ms) == window)
-        return shard->own[window & 1].epoch;
-    return window_epoch(window, window_ms);
-}
-
-/* The count of `window` in its own epoch. */
-static uint64_t own_count_in(const struct qp_shard *shard, uint64_t cell, uint64_t window, uint32_t window_ms)
-{
-    uint64_t count = qp_cell_count_in(cell, window);
-    if (!shard || epoch_window(shard->own[window & 1].epoch, window_ms) != window)
-        return count;
-    uint64_t base = shard->own[window & 1].base;
-    return count > base ? count - base : 0;
-}
-
-static bool has_tombstone(const struct qp_shard *shard)
-{
-    return shard && shard->tombstone.timestamp != 0;
-}
+#include "flight.h"
+#include "strategy.h"
+#include "window.h"
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
@@ -53,7 +18,7 @@ static bool has_tombstone(const struct qp_shard *shard)
  * floor, the same one must hold no more than was cut. */
 static bool windowed_cell_idle(const struct qp_shard *shard, uint64_t cell, unsigned parity, uint32_t window_ms)
 {
-    uint64_t deleted_in = epoch_window(shard->floor, window_ms);
+    uint64_t deleted_in = qp_epoch_window(shard->floor, window_ms);
     int32_t ahead = qp_window_ahead(qp_cell_window(cell, parity), deleted_in & QP_WINDOW_MASK);
     return qp_cell_count(cell) == 0 || ahead < 0 || (ahead == 0 && qp_cell_count(cell) == shard->own[parity].base);
 }
@@ -64,7 +29,7 @@ static bool cells_idle(const struct qp_entry *entry, const struct qp_shard *shar
     uint32_t window_ms = qp_traits_window_ms(traits);
     if (qp_traits_kind(traits) == QP_KIND_REGISTER)
         return true;
-    if (window_ms == 0)
+    if (window_ms == 0 || qp_traits_algorithm(traits) == QP_ALGORITHM_BUCKET)
         return qp_load_relaxed(&entry->cell[0]) == shard->own[0].base;
     return windowed_cell_idle(shard, qp_load_relaxed(&entry->cell[0]), 0, window_ms) &&
            windowed_cell_idle(shard, qp_load_relaxed(&entry->cell[1]), 1, window_ms);
@@ -72,46 +37,51 @@ static bool cells_idle(const struct qp_entry *entry, const struct qp_shard *shar
 
 bool qp_shard_is_idle_tombstone(const struct qp_view *view, const struct qp_entry *entry, uint64_t ref)
 {
+    if (qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT)
+        return false; /* what it refers to says who is in */
     const struct qp_shard *shard = qp_shard_at(view, ref);
     return shard && (shard->flags & QP_SHARD_DELETED) && cells_idle(entry, shard);
-}
-
-/* The window that the caller's clock says, or a newer one that a cell has reached already: time does not go back for one
- * whose clock is behind. */
-static uint64_t current_window(const struct qp_entry *entry, uint32_t window_ms, uint64_t now_ms)
-{
-    uint64_t window = now_ms / window_ms;
-    for (unsigned parity = 0; parity < 2; parity++) {
-        uint64_t cell = qp_load_relaxed(&entry->cell[parity]);
-        int32_t ahead = qp_window_ahead(qp_cell_window(cell, parity), window & QP_WINDOW_MASK);
-        if (qp_cell_count(cell) != 0 && ahead > 0 && ahead <= qp_window_skew(window_ms))
-            window += (uint64_t)ahead;
-    }
-    return window;
 }
 
 static void read_windowed(const struct qp_entry *entry, const struct qp_shard *shard, uint32_t window_ms,
                           uint64_t now_ms, struct qp_reading *out)
 {
-    uint64_t window = current_window(entry, window_ms, now_ms);
+    uint64_t cell[2] = {qp_load_relaxed(&entry->cell[0]), qp_load_relaxed(&entry->cell[1])};
+    uint64_t refund[2] = {qp_load_relaxed(&entry->refund[0]), qp_load_relaxed(&entry->refund[1])};
+    uint64_t window = qp_window_current(entry, cell, window_ms, now_ms);
     unsigned parity = window & 1;
-    uint64_t before = window - 1;
-    out->epoch = own_epoch_in(shard, window, window_ms);
-    out->own = (int64_t)own_count_in(shard, qp_load_relaxed(&entry->cell[parity]), window, window_ms);
-    out->previous = (int64_t)own_count_in(shard, qp_load_relaxed(&entry->cell[!parity]), before, window_ms);
-    /* One floor serves both parities: a delete takes the window before with it. */
-    if (has_tombstone(shard) && own_epoch_in(shard, before, window_ms) <= shard->floor)
-        out->previous = 0;
+    out->epoch = qp_window_own_epoch(shard, window, window_ms);
+    uint64_t own = qp_window_own_count(shard, cell[parity], window, window_ms);
+    uint64_t refunded = qp_window_refunded(refund[parity], window, out->epoch);
+    out->own = own > refunded ? (int64_t)(own - refunded) : 0;
+    out->previous = (int64_t)qp_window_carried(shard, cell[!parity], refund[!parity], window - 1, window_ms);
 }
 
-static void read_once(const struct qp_entry *entry, const struct qp_shard *shard, uint64_t now_ms,
-                      struct qp_reading *out)
+/* Units missing from a bucket; without a strategy nobody knows how much a unit is. */
+static void read_bucket(const struct qp_view *view, const struct qp_entry *entry, const struct qp_shard *shard,
+                        uint64_t now_ms, struct qp_reading *out)
+{
+    const struct qp_row *row = qp_strategy_row_of(view, entry);
+    uint64_t level = qp_bucket_level_of(view, entry, now_ms);
+    out->epoch = shard ? shard->own[0].epoch : 0;
+    out->own = row && row->tick ? (int64_t)(level / row->tick + (level % row->tick != 0)) : 0;
+}
+
+static void read_once(const struct qp_view *view, const struct qp_entry *entry, const struct qp_shard *shard,
+                      uint64_t now_ms, struct qp_reading *out)
 {
     uint64_t traits = qp_load_relaxed(&entry->traits);
     memset(out, 0, sizeof *out);
+    if (qp_traits_kind(traits) == QP_KIND_INFLIGHT) {
+        out->own = (int64_t)qp_flight_count(view, entry);
+        out->deleted = out->own == 0 && qp_load_relaxed(&entry->used_at_s) == 0;
+        return;
+    }
     out->deleted = shard && (shard->flags & QP_SHARD_DELETED) && cells_idle(entry, shard);
     if (qp_traits_kind(traits) == QP_KIND_REGISTER) {
         out->own = shard ? (int64_t)QP_SHARD_REGISTER_VALUE(shard) : 0;
+    } else if (qp_traits_kind(traits) == QP_KIND_LIMIT && qp_traits_algorithm(traits) == QP_ALGORITHM_BUCKET) {
+        read_bucket(view, entry, shard, now_ms, out);
     } else if (qp_traits_window_ms(traits)) {
         read_windowed(entry, shard, qp_traits_window_ms(traits), now_ms, out);
     } else {
@@ -130,7 +100,7 @@ int qp_shard_read(const struct qp_view *view, const struct qp_entry *entry, uint
         const struct qp_shard *shard = qp_shard_at(view, seen);
         if (!shard && qp_ref_block(seen))
             return -QP_EDAMAGED;
-        read_once(entry, shard, now_ms, out);
+        read_once(view, entry, shard, now_ms, out);
         qp_fence_acquire(); /* the cells are read before the reference is looked at again */
         ref = qp_load_acquire(&entry->shard);
     } while (ref != seen);
@@ -214,17 +184,41 @@ static int end_plain(struct change *change)
 /* Ends the current window's epoch and shuts out the window before: floor = the highest epoch so far. */
 static int end_windowed(const struct qp_worker *worker, struct change *change)
 {
-    uint32_t window_ms = qp_traits_window_ms(change->entry->traits);
-    uint64_t window = current_window(change->entry, window_ms, worker->now_ms);
-    uint64_t epoch = own_epoch_in(change->old, window, window_ms);
-    if ((epoch & EPOCH_RESETS_MAX) == EPOCH_RESETS_MAX)
+    const struct qp_entry *entry = change->entry;
+    uint32_t window_ms = qp_traits_window_ms(entry->traits);
+    uint64_t cell[2] = {qp_load_relaxed(&entry->cell[0]), qp_load_relaxed(&entry->cell[1])};
+    uint64_t window = qp_window_current(entry, cell, window_ms, worker->now_ms);
+    uint64_t epoch = qp_window_own_epoch(change->old, window, window_ms);
+    unsigned parity = window & 1;
+    if ((epoch & QP_EPOCH_RESETS_MASK) == QP_EPOCH_RESETS_MASK)
         return -EOVERFLOW;
-    uint64_t cell = qp_load_relaxed(&change->entry->cell[window & 1]);
-    change->value = (int64_t)own_count_in(change->old, cell, window, window_ms);
-    change->next->own[window & 1].base = qp_cell_count_in(cell, window);
-    change->next->own[window & 1].epoch = epoch + 1;
+    uint64_t own = qp_window_own_count(change->old, cell[parity], window, window_ms);
+    uint64_t refunded = qp_window_refunded(qp_load_relaxed(&entry->refund[parity]), window, epoch);
+    change->value = own > refunded ? (int64_t)(own - refunded) : 0;
+    change->next->own[parity].base = qp_cell_count_in(cell[parity], window);
+    change->next->own[parity].epoch = epoch + 1;
     change->next->floor = epoch;
     return 0;
+}
+
+/* Forgives a bucket's debt, so that it is full now, and says which value of the cell nobody has touched since. */
+static int end_bucket(const struct qp_worker *worker, struct change *change)
+{
+    uint64_t cell = qp_load_relaxed(&change->entry->cell[0]);
+    const struct qp_row *row = qp_strategy_row_of(worker->view, change->entry);
+    uint64_t level = qp_bucket_level(cell, change->next->own[1].base, worker->now_ms);
+    change->value = row && row->tick ? (int64_t)(level / row->tick + (level % row->tick != 0)) : 0;
+    change->next->own[0].epoch++;
+    change->next->own[0].base = cell;
+    change->next->own[1].base += level;
+    change->next->floor = change->next->own[0].epoch - 1;
+    return 0;
+}
+
+static int end_limit(const struct qp_worker *worker, struct change *change)
+{
+    return qp_traits_algorithm(change->entry->traits) == QP_ALGORITHM_BUCKET ? end_bucket(worker, change)
+                                                                             : end_windowed(worker, change);
 }
 
 static bool nothing_there(const struct change *change)
@@ -242,7 +236,7 @@ static int make_delete(const struct qp_worker *worker, struct change *change)
         change->value = (int64_t)QP_SHARD_REGISTER_VALUE(change->next);
         QP_SHARD_REGISTER_VALUE(change->next) = 0;
     } else if (qp_traits_window_ms(traits)) {
-        error = end_windowed(worker, change);
+        error = end_limit(worker, change);
     } else {
         change->next->floor = change->next->own[0].epoch;
         error = end_plain(change);
@@ -261,7 +255,7 @@ static int make_reset(const struct qp_worker *worker, struct change *change)
     if (!qp_traits_window_ms(change->entry->traits))
         return end_plain(change);
     change->next->tombstone = mint(worker, change->old);
-    return end_windowed(worker, change);
+    return end_limit(worker, change);
 }
 
 static int make_set(const struct qp_worker *worker, struct change *change)
@@ -285,6 +279,15 @@ int qp_shard_delete(struct qp_worker *worker, struct qp_entry *entry, int64_t *e
 int qp_shard_set(struct qp_worker *worker, struct qp_entry *entry, int64_t value)
 {
     return publish(worker, entry, make_set, &value);
+}
+
+void qp_shard_fill_window(const struct qp_worker *worker, struct qp_shard *shard, uint64_t window, uint32_t window_ms,
+                          uint64_t resets)
+{
+    copy_shard(shard, NULL);
+    shard->tombstone = mint(worker, NULL);
+    shard->own[window & 1].epoch = qp_window_epoch(window, window_ms) + resets;
+    shard->floor = shard->own[window & 1].epoch - 1;
 }
 
 void qp_shard_fill_register(const struct qp_worker *worker, struct qp_shard *shard, int64_t value)

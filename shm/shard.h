@@ -13,7 +13,7 @@
 
 /* An entry read at one instant (of its reference; cells go on growing). */
 struct qp_reading {
-    int64_t own;      /* in the current epoch; a register's value */
+    int64_t own;      /* in the current epoch, less refunds; a register's value; units missing from a bucket; units in flight */
     int64_t previous; /* limits: in the window before */
     uint64_t epoch;
     bool deleted; /* nothing there for the public */
@@ -31,6 +31,10 @@ bool qp_shard_is_idle_tombstone(const struct qp_view *view, const struct qp_entr
 int qp_shard_reset(struct qp_worker *worker, struct qp_entry *entry, int64_t *ended);
 int qp_shard_delete(struct qp_worker *worker, struct qp_entry *entry, int64_t *ended);
 int qp_shard_set(struct qp_worker *worker, struct qp_entry *entry, int64_t value);
+
+/* Fills a fresh block for a limit whose key was evicted after that many resets in this window. */
+void qp_shard_fill_window(const struct qp_worker *worker, struct qp_shard *shard, uint64_t window, uint32_t window_ms,
+                          uint64_t resets);
 
 /* Fills a fresh block for a register that is about to be inserted. */
 void qp_shard_fill_register(const struct qp_worker *worker, struct qp_shard *shard, int64_t value);

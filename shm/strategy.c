@@ -39,8 +39,30 @@ bool qp_strategy_rule(const struct qp_view *view, const struct qp_table *table, 
                             .kind = r->kind,
                             .merge = r->merge,
                             .algorithm = r->algorithm,
-                            .window_ms = r->window_ms};
+                            .window_ms = r->window_ms,
+                            .overflow = r->overflow,
+                            .shadow = r->shadow != 0,
+                            .scope = r->scope,
+                            .limit = r->limit,
+                            .burst = r->burst,
+                            .tick = r->tick,
+                            .idle_ms = r->idle_ms};
     return true;
+}
+
+const struct qp_row *qp_strategy_row_at(const struct qp_view *view, const struct qp_table *table, uint32_t row)
+{
+    return table && qp_likely(row < row_count(view, table)) ? &table->row[row] : NULL;
+}
+
+const struct qp_row *qp_strategy_row_of(const struct qp_view *view, const struct qp_entry *entry)
+{
+    uint64_t word = qp_load_acquire(&view->header->strategy), cached = qp_load_relaxed(&entry->strategy);
+    uint32_t row = qp_strategy_row(cached);
+    const uint8_t *key = NULL;
+    if (qp_strategy_generation(cached) != qp_strategy_generation(word) && (key = qp_entry_key(view, entry)))
+        row = qp_strategy_match(view, word, key, entry->key_bytes);
+    return qp_strategy_row_at(view, qp_strategy_table(view, word), row);
 }
 
 /* Byte order; a prefix comes before what it is a prefix of. */
@@ -139,6 +161,13 @@ static int append(struct builder *builder, const struct qp_rule *rule)
     r->merge = (uint8_t)rule->merge;
     r->algorithm = (uint8_t)rule->algorithm;
     r->window_ms = rule->window_ms;
+    r->overflow = (uint8_t)rule->overflow;
+    r->shadow = rule->shadow;
+    r->scope = (uint8_t)rule->scope;
+    r->limit = rule->limit;
+    r->burst = rule->burst;
+    r->tick = rule->tick;
+    r->idle_ms = rule->idle_ms;
     memcpy((unsigned char *)table + builder->prefix_at, rule->prefix, rule->prefix_bytes);
     builder->prefix_at += rule->prefix_bytes;
     /* The parent is the row before, or one of that row's parents. */

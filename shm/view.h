@@ -39,11 +39,14 @@ struct qp_view {
     struct qp_entry *entries;
     struct qp_record *records;
     struct qp_slot *slots;
+    uint64_t *victims;
+    uint64_t victim_mask; /* of buckets of QP_VICTIM_WORDS */
     uint32_t bucket_mask;
     uint32_t entry_count; /* entry 0 included, which is never used */
     uint32_t record_count;
     uint32_t slot_count;
     bool fence;
+    bool clock_caller;
     bool writable;
     uint64_t seed[2];
     uint64_t replica;
@@ -57,7 +60,7 @@ struct qp_worker {
     struct qp_slot *slot;
     uint64_t owner;     /* who claims: the process record and its generation */
     uint64_t place;     /* where this thread looks for free things first, so that threads stay apart */
-    uint64_t now_ms;    /* unix time for versions; set by the caller of what mints one */
+    uint64_t now_ms;    /* unix time, for versions and for what has been idle; set by the caller of what needs it */
 };
 
 /* Prepares a view of a mapping. id: the verified copy of its identity, not the bytes that others can change. */
@@ -72,11 +75,14 @@ static inline void qp_view_init(struct qp_view *view, void *base, const struct q
     view->entries = (struct qp_entry *)(void *)(bytes + id->region[QP_REGION_ENTRIES].offset_bytes);
     view->records = (struct qp_record *)(void *)(bytes + id->region[QP_REGION_RECORDS].offset_bytes);
     view->slots = (struct qp_slot *)(void *)(bytes + id->region[QP_REGION_SLOTS].offset_bytes);
+    view->victims = (uint64_t *)(void *)(bytes + id->region[QP_REGION_VICTIMS].offset_bytes);
+    view->victim_mask = id->region[QP_REGION_VICTIMS].bytes / (QP_VICTIM_WORDS * sizeof(uint64_t)) - 1;
     view->bucket_mask = id->bucket_count - 1;
     view->entry_count = id->class_count[QP_CLASS_ENTRY];
     view->record_count = id->records;
     view->slot_count = id->threads;
     view->fence = id->fence != 0;
+    view->clock_caller = id->clock_caller != 0;
     view->writable = true;
     view->seed[0] = id->hash_seed[0];
     view->seed[1] = id->hash_seed[1];

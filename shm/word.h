@@ -19,6 +19,7 @@ enum qp_state {
     QP_STATE_CLOSING = 3, /* entries: about to go unless somebody adds. argument: stamp, 0 while unstamped */
     QP_STATE_DEAD = 4,    /* entries: gone for everyone; still to be unlinked */
     QP_STATE_RETIRED = 5, /* unlinked; argument: stamp, 0 while unstamped (entries). Reused once that stamp is safe */
+    QP_STATE_EVICTING = 6, /* entries: about to be evicted unless somebody uses it. argument: as CLOSING */
     QP_STATE_COUNT
 };
 
@@ -30,6 +31,12 @@ enum qp_state {
 static inline enum qp_state qp_state_of(uint64_t word)
 {
     return (enum qp_state)((word >> QP_ARGUMENT_BITS) & 15);
+}
+
+/* Whether an entry in this state stands for its key: in use, or leaving but not gone. */
+static inline bool qp_state_is_present(enum qp_state state)
+{
+    return state == QP_STATE_LIVE || state == QP_STATE_CLAIMED || state == QP_STATE_CLOSING || state == QP_STATE_EVICTING;
 }
 
 static inline uint64_t qp_state_argument(uint64_t word)
@@ -135,7 +142,7 @@ static inline uint32_t qp_block_index(uint32_t block)
 
 /* ---- windowed cell: [window / 2 : 23 | sealed 1 | count 40] --------------------------------------------------
  * Cell p holds windows of parity p, so the lowest bit of the window's number is the cell's place, and 23 stored bits tell 2^24
- * windows apart. Counts stop at 2^39. sealed: no more adds in this window (kept for sliding windows). */
+ * windows apart. Counts stop at 2^39. sealed: this window is over; its count was weighed in a later one (sliding windows). */
 #define QP_CELL_COUNT_BITS 40
 #define QP_CELL_COUNT_MASK ((UINT64_C(1) << QP_CELL_COUNT_BITS) - 1)
 #define QP_CELL_COUNT_MAX (UINT64_C(1) << 39)
@@ -152,10 +159,28 @@ static inline uint64_t qp_cell_count(uint64_t cell)
     return cell & QP_CELL_COUNT_MASK;
 }
 
+static inline bool qp_cell_is_sealed(uint64_t cell)
+{
+    return (cell & QP_CELL_SEALED) != 0;
+}
+
 /* The window's number modulo 2^24 of cell `parity`. */
 static inline uint64_t qp_cell_window(uint64_t cell, unsigned parity)
 {
     return (cell >> 41) << 1 | parity;
+}
+
+/* ---- what belongs to one epoch of a limit: [tag 24 | count 40] ------------------------------------------------
+ * Refunds and cached remote totals, by parity of the window. tag: [window / 2 : 14 | resets within it 10] of the epoch; a count of
+ * another epoch counts as 0. Whoever opens a window empties the word of its refunds first, so that the few bits suffice. */
+static inline uint64_t qp_epoch_tag(uint64_t window, uint64_t resets)
+{
+    return ((window >> 1 & 0x3fff) << 10 | (resets & 0x3ff)) << QP_CELL_COUNT_BITS;
+}
+
+static inline uint64_t qp_epoch_count(uint64_t word, uint64_t tag)
+{
+    return (word & ~QP_CELL_COUNT_MASK) == tag ? word & QP_CELL_COUNT_MASK : 0;
 }
 
 /* ---- strategy: published [generation 32 | table 32]; cached in an entry [generation 32 | row 16 | 0] --------- */
@@ -180,6 +205,11 @@ static inline uint32_t qp_strategy_row(uint64_t cache)
 static inline uint64_t qp_traits_make(unsigned kind, unsigned algorithm, uint32_t window_ms)
 {
     return (uint64_t)(algorithm & 3) << 62 | (uint64_t)(kind & 7) << 59 | (uint64_t)(window_ms & 0x7ffffff) << 32;
+}
+
+static inline unsigned qp_traits_algorithm(uint64_t traits)
+{
+    return (unsigned)(traits >> 62);
 }
 
 static inline unsigned qp_traits_kind(uint64_t traits)

@@ -18,7 +18,7 @@ void unit_open_sized(struct unit_segment *s, const struct qp_sizes *sizes)
     s->memory = aligned_alloc(4096, identity.segment_bytes);
     assert_non_null(s->memory);
     memset(s->memory, 0, identity.segment_bytes);
-    assert_int_equal(0, qp_segment_format(s->memory, &identity, true, UNIT_NOW_MS));
+    assert_int_equal(0, qp_segment_format(s->memory, &identity, true, false, UNIT_NOW_MS));
     qp_view_init(&s->view, s->memory, &identity);
     s->worker = unit_worker(s, 0);
 }

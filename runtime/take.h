@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* take.h: one take, as the calls by key, by handle and of many at once share it. */
+#ifndef QP_RUNTIME_TAKE_H
+#define QP_RUNTIME_TAKE_H
+
+#include "key.h"
+
+/* One call on one limit. */
+struct qp_take {
+    uint64_t n;
+    int64_t now_ms;   /* as given, or QP_NOW_UNKNOWN */
+    uint64_t unix_ms; /* by which it is decided */
+    bool fresh;       /* unix_ms was read for this call */
+    bool look;        /* take nothing */
+    bool force;       /* count without asking (add) */
+    bool quiet;       /* do not count a denial */
+    bool charged;     /* out: units were taken */
+    bool made;        /* out: a new entry */
+    unsigned overflow; /* out: what its strategy wants when there is no room */
+    struct quipu_verdict verdict; /* out */
+};
+
+/* Reads the clock for it, before its section. */
+int qp_take_begin(const struct qp_view *view, uint64_t n, int64_t now_ms, struct qp_take *take);
+
+/* Takes from an entry of kind LIMIT that is LIVE in this section, by the row in force (NULL: none; then only force). 0, 1, or a code. */
+int qp_take_from(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, struct qp_take *take);
+
+/* Takes by key, inside a section. *where: the entry, if known. */
+int qp_take_by_key(struct qp_worker *worker, const struct qp_key *key, struct qp_take *take, struct qp_entry **where);
+
+/* The same with its sections, room for new keys, and upkeep; *where as in qp_key_where, 0: none. */
+int qp_take_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, struct qp_take *take,
+                  uint64_t *where);
+
+#endif

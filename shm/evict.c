@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* evict.c: idleness, the cost of a victim, and what is remembered of one. */
+#include "evict.h"
+
+#include "bucket.h"
+#include "flight.h"
+#include "limit.h"
+#include "victim.h"
+
+/* ---- idle ------------------------------------------------------------------------------------------------------- */
+
+static uint64_t used_at_ms(const struct qp_view *view, const struct qp_entry *entry)
+{
+    const struct qp_shard *shard = qp_shard_at(view, qp_load_acquire(&entry->shard));
+    if (qp_traits_kind(entry->traits) == QP_KIND_REGISTER)
+        return shard ? shard->tombstone.timestamp >> 16 : 0; /* of the last set */
+    return (uint64_t)qp_load_relaxed(&entry->used_at_s) * 1000 + 1000;
+}
+
+bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
+{
+    unsigned kind = qp_traits_kind(entry->traits);
+    if (kind == QP_KIND_INFLIGHT) {
+        if (!qp_flight_is_empty(view, entry))
+            return false;
+        if (qp_load_relaxed(&entry->used_at_s) == 0)
+            return true; /* deleted */
+    }
+    const struct qp_row *row = qp_strategy_row_of(view, entry);
+    uint64_t idle_ms = row && row->kind == kind ? row->idle_ms : QP_IDLE_NEVER;
+    if (idle_ms == QP_IDLE_NEVER)
+        return false;
+    /* A unit of a window may have been taken at its very end. */
+    uint64_t last_ms = used_at_ms(view, entry) + qp_traits_window_ms(entry->traits);
+    if (kind == QP_KIND_LIMIT && qp_bucket_level_of(view, entry, now_ms) != 0 &&
+        qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET)
+        return false;
+    return now_ms > last_ms && now_ms - last_ms > idle_ms;
+}
+
+bool qp_evict_keeps_time(const struct qp_view *view, const struct qp_entry *entry)
+{
+    const struct qp_row *row = qp_strategy_row_of(view, entry);
+    return row && row->kind == qp_traits_kind(entry->traits) && row->idle_ms != QP_IDLE_NEVER;
+}
+
+void qp_evict_note_use(struct qp_entry *entry, uint64_t now_ms)
+{
+    uint64_t count = qp_load_relaxed(&entry->cell[0]);
+    if (count == qp_load_relaxed(&entry->refund[0]) && qp_load_relaxed(&entry->used_at_s) != 0)
+        return;
+    /* Time first: killed between, the next look notes it again. */
+    qp_store_relaxed(&entry->used_at_s, (uint32_t)(now_ms / 1000));
+    qp_store_relaxed(&entry->refund[0], count);
+}
+
+/* ---- victims ------------------------------------------------------------------------------------------------------ */
+
+/* What of a limit's numbers matters here. */
+struct terms {
+    uint64_t limit;
+    uint64_t span; /* buckets */
+};
+
+static bool terms_of(const struct qp_view *view, const struct qp_entry *entry, struct terms *out)
+{
+    const struct qp_row *row = qp_strategy_row_of(view, entry);
+    if (!row || row->kind != QP_KIND_LIMIT || row->limit == 0)
+        return false;
+    *out = (struct terms){row->limit, row->burst * row->tick};
+    return qp_traits_algorithm(entry->traits) != QP_ALGORITHM_BUCKET || out->span != 0;
+}
+
+uint64_t qp_evict_cost(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
+{
+    uint32_t opened_s = qp_load_relaxed(&entry->used_at_s);
+    struct terms terms;
+    struct qp_use use;
+    if (qp_traits_kind(entry->traits) == QP_KIND_INFLIGHT)
+        return qp_flight_is_empty(view, entry) ? opened_s : QP_EVICT_NEVER;
+    if (qp_traits_kind(entry->traits) != QP_KIND_LIMIT)
+        return QP_EVICT_NEVER;
+    qp_limit_use(view, entry, now_ms, &use);
+    if (use.current + use.previous + use.level == 0 && use.resets == 0)
+        return opened_s;
+    if (!terms_of(view, entry, &terms) || use.resets > QP_VICTIM_RESETS_MAX)
+        return QP_EVICT_NEVER;
+    uint64_t share = use.level ? qp_victim_share(use.level, terms.span)
+                               : qp_victim_share(use.current + use.previous, terms.limit);
+    return (share + 1) << 32 | opened_s;
+}
+
+/* A bucket's time until it is full takes the bits of its share as well, in 1/256 ms. */
+static void bucket_victim(uint64_t level, uint64_t now_ms, struct qp_victim *victim)
+{
+    uint64_t full_at = now_ms * 256 + (level + QP_BUCKET_PER_MS / 256 - 1) / (QP_BUCKET_PER_MS / 256);
+    victim->until_ms = full_at / 256 / QP_VICTIM_UNIT_MS * QP_VICTIM_UNIT_MS + QP_VICTIM_UNIT_MS;
+    victim->share = full_at % (256 * QP_VICTIM_UNIT_MS);
+}
+
+bool qp_evict_remember(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
+{
+    uint32_t window_ms = qp_traits_window_ms(entry->traits);
+    bool sliding = qp_traits_algorithm(entry->traits) == QP_ALGORITHM_SLIDING;
+    struct qp_victim victim = {.hash = entry->hash};
+    struct terms terms;
+    struct qp_use use;
+    uint64_t cost = qp_evict_cost(view, entry, now_ms);
+    if (cost >> 32 == 0 || cost == QP_EVICT_NEVER)
+        return cost != QP_EVICT_NEVER; /* nothing used: nothing to remember */
+    qp_limit_use(view, entry, now_ms, &use);
+    if (!terms_of(view, entry, &terms))
+        return false;
+    if (use.level) {
+        bucket_victim(use.level, now_ms, &victim);
+        if (victim.until_ms > now_ms + QP_VICTIM_AHEAD_MAX_MS)
+            return false;
+        qp_victim_remember(view, &victim, now_ms);
+        return true;
+    }
+    /* A window matters until it ends, a sliding one for another window's time. */
+    victim.until_ms = (use.window + 1 + sliding) * window_ms;
+    victim.resets = use.resets;
+    victim.share = qp_victim_share(use.current, terms.limit);
+    qp_victim_remember(view, &victim, now_ms);
+    if (use.previous) {
+        victim = (struct qp_victim){.hash = entry->hash, .until_ms = (use.window + 1) * window_ms};
+        victim.share = qp_victim_share(use.previous, terms.limit);
+        qp_victim_remember(view, &victim, now_ms);
+    }
+    return true;
+}
+
+static void recall_bucket(const struct qp_view *view, uint64_t hash, const struct qp_row *row, uint64_t now_ms,
+                          struct qp_entry *draft)
+{
+    /* No bucket takes longer to refill than this one: a word with a later time is another key's. */
+    uint64_t latest_ms = now_ms + row->burst * row->tick / QP_BUCKET_PER_MS + 2 * QP_VICTIM_UNIT_MS;
+    struct qp_victim victim = {.hash = hash};
+    if (!qp_victim_recall_latest(view, &victim, now_ms, latest_ms))
+        return;
+    uint64_t full_at = (victim.until_ms - QP_VICTIM_UNIT_MS) * 256 + victim.share;
+    if (full_at > now_ms * 256)
+        draft->cell[0] = full_at * (QP_BUCKET_PER_MS / 256);
+}
+
+void qp_evict_recall(const struct qp_view *view, uint64_t hash, const struct qp_row *row, uint64_t now_ms,
+                     struct qp_entry *draft, uint64_t *resets)
+{
+    uint32_t window_ms = qp_traits_window_ms(draft->traits);
+    bool sliding = qp_traits_algorithm(draft->traits) == QP_ALGORITHM_SLIDING;
+    *resets = 0;
+    if (qp_traits_kind(draft->traits) != QP_KIND_LIMIT || row->limit == 0 || window_ms == 0)
+        return;
+    if (qp_traits_algorithm(draft->traits) == QP_ALGORITHM_BUCKET) {
+        recall_bucket(view, hash, row, now_ms, draft);
+        return;
+    }
+    uint64_t window = now_ms / window_ms;
+    struct qp_victim now = {.hash = hash, .until_ms = (window + 1 + sliding) * window_ms};
+    struct qp_victim before = {.hash = hash, .until_ms = (window + 1) * window_ms};
+    bool known = qp_victim_recall(view, &now), carried = sliding && qp_victim_recall(view, &before);
+    if (sliding && (known || carried))
+        draft->cell[!(window & 1)] = qp_cell_make(window - 1, qp_victim_used(before.share, row->limit)) | QP_CELL_SEALED;
+    if (!known)
+        return;
+    *resets = now.resets;
+    draft->cell[window & 1] = qp_cell_make(window, qp_victim_used(now.share, row->limit));
+    draft->used_at_s = (uint32_t)(now_ms / 1000);
+}

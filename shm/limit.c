@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* limit.c: taking from windows and giving back to them. */
+#include "limit.h"
+
+#include <errno.h>
+
+#include "bucket.h"
+#include "error.h"
+
+/* One look at everything that a decision rests on. */
+struct look {
+    uint64_t ref;
+    const struct qp_shard *shard;
+    uint64_t window;   /* in which the call is decided */
+    unsigned parity;   /* of it */
+    uint64_t cell[2];
+    uint64_t refund[2];
+    uint64_t epoch;
+    uint64_t count;    /* own count of this window, refunds not considered */
+    uint64_t refunded; /* of it */
+    uint64_t carried;  /* of the window before */
+    uint64_t elapsed_ms;
+    bool open;         /* cell[parity] is of this window */
+    bool ready;        /* and, for sliding windows, the one before is sealed in this look */
+};
+
+static bool is_sliding(const struct qp_entry *entry)
+{
+    return qp_traits_algorithm(entry->traits) == QP_ALGORITHM_SLIDING;
+}
+
+/* Refunds are read last: of what a refusal rests on they alone can grow while we look, and that would make it wrong. false: damage. */
+static bool look_at(const struct qp_view *view, const struct qp_entry *entry, uint32_t window_ms, uint64_t now_ms,
+                    struct look *out)
+{
+    /* Acquire, pairs with publish in shard.c: the cells are read after the base, so they are no smaller. */
+    out->ref = qp_load_acquire(&entry->shard);
+    out->shard = qp_shard_at(view, out->ref);
+    if (qp_unlikely(!out->shard && qp_ref_block(out->ref)))
+        return false;
+    out->cell[0] = qp_load_acquire(&entry->cell[0]);
+    out->cell[1] = qp_load_acquire(&entry->cell[1]);
+    out->refund[0] = qp_load_acquire(&entry->refund[0]);
+    out->refund[1] = qp_load_acquire(&entry->refund[1]);
+    out->window = qp_window_current(entry, out->cell, window_ms, now_ms);
+    out->parity = out->window & 1;
+    out->open = qp_cell_window(out->cell[out->parity], out->parity) == (out->window & QP_WINDOW_MASK) &&
+                qp_cell_count(out->cell[out->parity]) != 0;
+    out->epoch = qp_window_own_epoch(out->shard, out->window, window_ms);
+    out->count = qp_window_own_count(out->shard, out->cell[out->parity], out->window, window_ms);
+    out->refunded = qp_window_refunded(out->refund[out->parity], out->window, out->epoch);
+    out->carried = qp_window_carried(out->shard, out->cell[!out->parity], out->refund[!out->parity], out->window - 1,
+                                     window_ms);
+    /* The one before may have been read long before this one was: then it had no seal yet, and may have grown since. */
+    uint64_t before = out->cell[!out->parity];
+    out->ready = out->open && (!is_sliding(entry) || (qp_cell_is_sealed(before) &&
+                                                      qp_cell_window(before, !out->parity) ==
+                                                          ((out->window - 1) & QP_WINDOW_MASK)));
+    uint64_t start_ms = out->window * window_ms;
+    out->elapsed_ms = now_ms > start_ms ? now_ms - start_ms : 0;
+    return true;
+}
+
+static uint64_t scaled(uint64_t count, uint64_t by, uint64_t of)
+{
+    return qp_likely(count < UINT64_C(1) << 36) ? count * by / of : (uint64_t)((unsigned __int128)count * by / of);
+}
+
+/* What counts against the limit. */
+static uint64_t used(const struct qp_entry *entry, const struct look *look, uint32_t window_ms)
+{
+    uint64_t own = look->count > look->refunded ? look->count - look->refunded : 0;
+    return is_sliding(entry) && look->carried ? own + scaled(look->carried, window_ms - look->elapsed_ms, window_ms) : own;
+}
+
+/* The first ms of a window at which floor(carried * (window - elapsed) / window) is at most `room`. */
+static uint64_t elapsed_until(uint64_t carried, uint64_t room, uint32_t window_ms)
+{
+    if (carried <= room)
+        return 0;
+    unsigned __int128 enough = (unsigned __int128)(room + 1) * window_ms;
+    return window_ms - (uint64_t)((enough + carried - 1) / carried) + 1;
+}
+
+static int64_t retry_after(const struct qp_entry *entry, const struct qp_ask *ask, const struct look *look, uint32_t window_ms)
+{
+    uint64_t n = ask->n, end_ms = (look->window + 1) * window_ms;
+    uint64_t own = look->count > look->refunded ? look->count - look->refunded : 0;
+    uint64_t at_ms = end_ms;
+    if (n > ask->limit)
+        return -1;
+    if (is_sliding(entry) && own + n <= ask->limit)
+        at_ms = end_ms - window_ms + elapsed_until(look->carried, ask->limit - own - n, window_ms);
+    else if (is_sliding(entry))
+        at_ms = end_ms + elapsed_until(own, ask->limit - n, window_ms);
+    return at_ms > ask->now_ms ? (int64_t)(at_ms - ask->now_ms) : 1;
+}
+
+static void judge(const struct qp_entry *entry, const struct qp_ask *ask, const struct look *look, uint32_t window_ms,
+                  bool refused, struct qp_verdict *out)
+{
+    uint64_t in_use = used(entry, look, window_ms);
+    *out = (struct qp_verdict){.limit = ask->limit,
+                               .remaining = ask->limit == QP_LIMIT_NONE ? QP_LIMIT_NONE
+                                            : in_use < ask->limit       ? ask->limit - in_use
+                                                                        : 0,
+                               .epoch = look->epoch,
+                               .reset_ms = (int64_t)((look->window + 1) * window_ms),
+                               .retry_after_ms = refused ? retry_after(entry, ask, look, window_ms) : 0};
+}
+
+/* Whether a cell is ahead of the window that the caller decided on: left by a clock that had jumped. Opening over it rolls the entry back, which
+ * a caller with a stale time must not do. */
+static bool rolls_back(const struct look *look)
+{
+    for (unsigned parity = 0; parity < 2; parity++) {
+        bool used_once = (look->cell[parity] & (QP_CELL_COUNT_MASK | QP_CELL_SEALED)) != 0;
+        if (used_once && qp_window_ahead(qp_cell_window(look->cell[parity], parity), look->window & QP_WINDOW_MASK) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* All steps of opening but the last. false: something moved, look again. Killed in between: no window was opened, and what is emptied
+ * or sealed belonged to windows that are over. */
+static bool prepare_window(struct qp_entry *entry, struct look *look, uint64_t now_ms)
+{
+    uint64_t tag = qp_epoch_tag(look->window, look->epoch & QP_EPOCH_RESETS_MASK);
+    unsigned other = !look->parity;
+    if (!look->open) {
+        qp_store_relaxed(&entry->used_at_s, (uint32_t)(now_ms / 1000));
+        /* The cell once more, after the word that is to be emptied was read: if it is still the old one, that word is no newer. Else the window
+         * could have been opened, and units given back in it, which would be lost. */
+        if (qp_load_acquire(&entry->cell[look->parity]) != look->cell[look->parity] ||
+            (look->refund[look->parity] != tag &&
+             !qp_cas_acq_rel(&entry->refund[look->parity], &look->refund[look->parity], tag)))
+            return false;
+    }
+    if (!is_sliding(entry))
+        return true;
+    uint64_t before = qp_cell_count_in(look->cell[other], look->window - 1);
+    uint64_t sealed = qp_cell_make(look->window - 1, before) | QP_CELL_SEALED;
+    /* Release, pairs with the acquire in look_at: who sees the new window sees the seal. */
+    return look->cell[other] == sealed || qp_cas_acq_rel(&entry->cell[other], &look->cell[other], sealed);
+}
+
+/* The word after n more units; a count stops at its bits' end. */
+static uint64_t cell_after(const struct look *look, uint64_t n)
+{
+    uint64_t gross = look->open ? qp_cell_count(look->cell[look->parity]) : 0;
+    uint64_t room = QP_CELL_COUNT_MAX > gross ? QP_CELL_COUNT_MAX - gross : 0;
+    return qp_cell_make(look->window, gross + (n < room ? n : room));
+}
+
+/* The epoch in which the units just taken count: a reset that came between the look and the CAS may have cut before them. */
+static uint64_t epoch_of_units(const struct qp_view *view, const struct qp_entry *entry, const struct look *look,
+                               uint32_t window_ms)
+{
+    uint64_t ref = qp_load_acquire(&entry->shard);
+    const struct qp_shard *shard = qp_likely(ref == look->ref) ? look->shard : qp_shard_at(view, ref);
+    if (qp_likely(ref == look->ref) || !qp_window_was_cut(shard, look->window, window_ms))
+        return look->epoch;
+    uint64_t before = look->open ? qp_cell_count(look->cell[look->parity]) : 0;
+    return shard->own[look->parity].base <= before ? shard->own[look->parity].epoch : look->epoch;
+}
+
+static int take_windowed(const struct qp_view *view, struct qp_entry *entry, const struct qp_ask *ask,
+                         struct qp_verdict *out)
+{
+    uint32_t window_ms = qp_traits_window_ms(entry->traits);
+    uint64_t n = ask->n;
+    struct look look;
+    for (;;) {
+        if (!look_at(view, entry, window_ms, ask->now_ms, &look))
+            return -QP_EDAMAGED;
+        uint64_t in_use = used(entry, &look, window_ms);
+        bool refused = n > ask->limit || in_use > ask->limit - n;
+        if (qp_unlikely(!look.open && rolls_back(&look) && !ask->fresh))
+            return QP_LIMIT_ASK_AGAIN;
+        if (ask->look || (refused && !ask->force)) {
+            /* All of it held at one instant, the last of the looks, if neither the window nor the meaning of its cell moved meanwhile; the
+             * counts can only have grown. */
+            qp_fence_acquire();
+            if (qp_load_relaxed(&entry->shard) != look.ref ||
+                (qp_load_relaxed(&entry->cell[look.parity]) ^ look.cell[look.parity]) >> QP_CELL_COUNT_BITS)
+                continue;
+            judge(entry, ask, &look, window_ms, refused, out);
+            return refused;
+        }
+        uint64_t seen = look.cell[look.parity], next = cell_after(&look, ask->n);
+        if (qp_unlikely(!look.ready) && !prepare_window(entry, &look, ask->now_ms))
+            continue;
+        if (qp_likely(qp_cas_acq_rel(&entry->cell[look.parity], &seen, next))) {
+            look.count += ask->n;
+            look.epoch = epoch_of_units(view, entry, &look, window_ms);
+            judge(entry, ask, &look, window_ms, false, out);
+            return 0;
+        }
+    }
+}
+
+int qp_limit_take(const struct qp_view *view, struct qp_entry *entry, const struct qp_ask *ask, struct qp_verdict *out)
+{
+    if (qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET)
+        return qp_bucket_take(view, entry, ask, out);
+    return qp_traits_window_ms(entry->traits) ? take_windowed(view, entry, ask, out) : -QP_EDAMAGED;
+}
+
+int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t n, uint64_t epoch, uint64_t now_ms,
+                    uint64_t tick)
+{
+    uint32_t window_ms = qp_traits_window_ms(entry->traits);
+    if (qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET)
+        return qp_bucket_refund(view, entry, n, epoch, now_ms, tick);
+    if (window_ms == 0)
+        return -QP_EDAMAGED;
+    uint64_t window = qp_epoch_window(epoch, window_ms);
+    unsigned parity = window & 1;
+    uint64_t tag = qp_epoch_tag(window, epoch & QP_EPOCH_RESETS_MASK);
+    for (;;) {
+        /* First the word that will be compared, then what makes it the right one: acquire keeps the order. When the window is rolled over
+         * or reset after our look, the word changes too, or is one that is ignored. */
+        uint64_t word = qp_load_acquire(&entry->refund[parity]);
+        uint64_t ref = qp_load_acquire(&entry->shard), cell = qp_load_acquire(&entry->cell[parity]);
+        const struct qp_shard *shard = qp_shard_at(view, ref);
+        if (!shard && qp_ref_block(ref))
+            return -QP_EDAMAGED;
+        if (qp_cell_window(cell, parity) != (window & QP_WINDOW_MASK) ||
+            qp_window_own_epoch(shard, window, window_ms) != epoch)
+            return 1;
+        uint64_t count = qp_window_own_count(shard, cell, window, window_ms), refunded = qp_epoch_count(word, tag);
+        if (n > count || refunded > count - n)
+            return -EINVAL;
+        if (qp_cas_acq_rel(&entry->refund[parity], &word, tag | (refunded + n)))
+            return 0;
+    }
+}
+
+void qp_limit_use(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct qp_use *out)
+{
+    uint32_t window_ms = qp_traits_window_ms(entry->traits);
+    struct look look;
+    *out = (struct qp_use){0};
+    if (qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET) {
+        out->level = qp_bucket_level_of(view, entry, now_ms);
+    } else if (window_ms && look_at(view, entry, window_ms, now_ms, &look)) {
+        out->window = look.window;
+        out->current = look.count > look.refunded ? look.count - look.refunded : 0;
+        out->previous = is_sliding(entry) ? look.carried : 0;
+        out->resets = look.epoch & QP_EPOCH_RESETS_MASK;
+    }
+}

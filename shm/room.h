@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* room.h: making room for new keys, a stretch of entries at a time: whatever is on its way out is helped along, and of every eight limits
+ * that stay, the one that is missed the least is evicted, if the new key's strategy says so. One pair of grace periods serves the
+ * whole stretch, so a flood of new keys pays little for each.
+ *
+ * Going round all entries stretch by stretch gives each a second chance: who uses an entry between its EVICTING and the end of the
+ * grace period keeps it. */
+#ifndef QP_SHM_ROOM_H
+#define QP_SHM_ROOM_H
+
+#include "view.h"
+
+#define QP_ROOM_STRETCH 1024
+#define QP_ROOM_SAMPLE 8
+
+/* Works on entries [first, first + QP_ROOM_STRETCH), as many as there are. Returns how many it freed. Outside any section;
+ * worker->now_ms set. */
+uint32_t qp_room_make(struct qp_worker *worker, uint32_t first, bool evict);
+
+#endif

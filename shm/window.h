@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* window.h: which window an entry is in, and what its cells, its shard block and its refunds say about one. Shared by reading,
+ * cutting (shard.c) and taking (limit.c).
+ *
+ * A limit's epoch is its window's start in unix ms and, in the low 16 bits, the resets within it. */
+#ifndef QP_SHM_WINDOW_H
+#define QP_SHM_WINDOW_H
+
+#include "cell.h"
+
+#define QP_EPOCH_RESETS_MASK UINT64_C(0xffff)
+
+static inline uint64_t qp_window_epoch(uint64_t window, uint32_t window_ms)
+{
+    return (window * window_ms) << 16;
+}
+
+static inline uint64_t qp_epoch_window(uint64_t epoch, uint32_t window_ms)
+{
+    return (epoch >> 16) / window_ms;
+}
+
+/* Whether the shard block says something about this very window. */
+static inline bool qp_window_was_cut(const struct qp_shard *shard, uint64_t window, uint32_t window_ms)
+{
+    return shard && qp_epoch_window(shard->own[window & 1].epoch, window_ms) == window;
+}
+
+/* The epoch that units in `window` belong to. */
+static inline uint64_t qp_window_own_epoch(const struct qp_shard *shard, uint64_t window, uint32_t window_ms)
+{
+    return qp_unlikely(qp_window_was_cut(shard, window, window_ms)) ? shard->own[window & 1].epoch
+                                                                    : qp_window_epoch(window, window_ms);
+}
+
+/* The count of `window` in its own epoch, refunds not considered. */
+static inline uint64_t qp_window_own_count(const struct qp_shard *shard, uint64_t cell, uint64_t window, uint32_t window_ms)
+{
+    uint64_t count = qp_cell_count_in(cell, window);
+    if (qp_likely(!qp_window_was_cut(shard, window, window_ms)))
+        return count;
+    uint64_t base = shard->own[window & 1].base;
+    return count > base ? count - base : 0;
+}
+
+/* What was given back in that epoch. */
+static inline uint64_t qp_window_refunded(uint64_t refund_word, uint64_t window, uint64_t epoch)
+{
+    return qp_epoch_count(refund_word, qp_epoch_tag(window, epoch & QP_EPOCH_RESETS_MASK));
+}
+
+/* What of `window` still counts in the window after it: its own epoch's count less refunds, or nothing, if a delete or reset took it along (one
+ * floor serves both parities). */
+static inline uint64_t qp_window_carried(const struct qp_shard *shard, uint64_t cell, uint64_t refund_word, uint64_t window,
+                                         uint32_t window_ms)
+{
+    uint64_t epoch = qp_window_own_epoch(shard, window, window_ms);
+    if (qp_unlikely(shard && shard->tombstone.timestamp && epoch <= shard->floor))
+        return 0;
+    uint64_t count = qp_window_own_count(shard, cell, window, window_ms);
+    uint64_t refunded = qp_window_refunded(refund_word, window, epoch);
+    return count > refunded ? count - refunded : 0;
+}
+
+/* A cell that is ahead of the caller's clock by no more than the skew is a newer window, unless the entry's last window was opened so long ago
+ * that the number must have come round (2^24 windows) or the clock must have jumped. */
+static inline bool qp_window_is_newer(const struct qp_entry *entry, int32_t ahead, uint32_t window_ms, uint64_t now_ms)
+{
+    if (qp_likely(ahead <= 0))
+        return false;
+    uint64_t opened_ms = (uint64_t)qp_load_relaxed(&entry->used_at_s) * 1000;
+    return ahead <= qp_window_skew(window_ms) && now_ms < opened_ms + 2000 + QP_WINDOW_SKEW_MS + 2 * (uint64_t)window_ms;
+}
+
+/* The window that the caller's clock says, or a newer one that a cell has reached already: time does not go back for one
+ * whose clock is behind. A sealed window is over. */
+static inline uint64_t qp_window_current(const struct qp_entry *entry, const uint64_t cell[2], uint32_t window_ms,
+                                         uint64_t now_ms)
+{
+    uint64_t window = now_ms / window_ms;
+    for (unsigned parity = 0; parity < 2; parity++) {
+        int32_t ahead = qp_window_ahead(qp_cell_window(cell[parity], parity), window & QP_WINDOW_MASK);
+        if ((cell[parity] & (QP_CELL_COUNT_MASK | QP_CELL_SEALED)) == 0)
+            continue;
+        if (qp_window_is_newer(entry, ahead, window_ms, now_ms))
+            window += (uint64_t)ahead;
+        else if (ahead != 0)
+            continue;
+        window += qp_cell_is_sealed(cell[parity]);
+    }
+    return window;
+}
+
+#endif
