@@ -128,12 +128,30 @@ static const struct qp_row *row_at(const struct qp_view *view, const struct coun
     return row && qp_traits_make(row->kind, row->algorithm, row->window_ms) == entry->traits ? row : NULL;
 }
 
-static __attribute__((noinline)) int take_by_key(struct counter *counter, struct qp_worker *worker, struct qp_take *take)
+/* All but the common case. The entry is asked where the handle remembers it, else by key. */
+static __attribute__((noinline)) int take_slowly(struct counter *counter, struct qp_worker *worker, uint64_t n,
+                                                 int64_t now_ms, struct quipu_verdict *out)
 {
+    struct quipu *q = counter->q;
     struct qp_key key = key_of(counter);
-    uint64_t where = 0;
-    int result = qp_take_whole(counter->q, worker, &key, take, &where);
-    qp_store_relaxed(&counter->where, where);
+    struct qp_take take;
+    int result = qp_take_begin(&q->view, n, now_ms, &take);
+    if (result)
+        return result;
+    uint64_t where = qp_load_relaxed(&counter->where);
+    struct qp_entry *entry = &q->view.entries[(uint32_t)where];
+    qp_grace_enter(&q->view, worker->slot);
+    const struct qp_row *row = row_at(&q->view, counter, entry, where);
+    bool direct = row && !qp_handle_is_stale(q);
+    if (direct)
+        result = qp_take_from(worker, entry, row, &take);
+    qp_grace_exit(worker->slot);
+    if (!direct) {
+        result = qp_take_whole(q, worker, &key, &take, &where);
+        qp_store_relaxed(&counter->where, where);
+    }
+    if (result >= 0 && out)
+        *out = take.verdict;
     return result;
 }
 
@@ -141,29 +159,23 @@ int quipu_counter_take_at(struct quipu_counter *c, uint64_t n, int64_t now_ms, s
 {
     struct counter *counter = counter_of(c);
     struct quipu *q = counter->q;
-    struct qp_take take;
+    uint64_t unix_ms;
     int result = 0;
     if (qp_unlikely(!q))
         return -EINVAL;
     struct qp_worker *worker = qp_thread_worker(q, &result);
     if (qp_unlikely(!worker))
         return result;
-    result = qp_take_begin(&q->view, n, now_ms, &take);
+    result = qp_time(&q->view, now_ms, &unix_ms);
     if (qp_unlikely(result))
         return result;
     uint64_t where = qp_load_relaxed(&counter->where);
     struct qp_entry *entry = &q->view.entries[(uint32_t)where];
     qp_grace_enter(&q->view, worker->slot);
-    const struct qp_row *row = row_at(&q->view, counter, entry, where);
-    bool direct = row && !qp_handle_is_stale(q);
-    if (qp_likely(direct))
-        result = qp_take_from(worker, entry, row, &take);
+    bool taken = qp_likely(qp_key_is_at(entry, where, counter->hash)) && !qp_handle_is_stale(q) &&
+                 qp_take_fast(&q->view, entry, n, unix_ms, out);
     qp_grace_exit(worker->slot);
-    if (qp_unlikely(!direct))
-        result = take_by_key(counter, worker, &take);
-    if (result >= 0 && out)
-        *out = take.verdict;
-    return result;
+    return qp_likely(taken) ? 0 : take_slowly(counter, worker, n, now_ms, out);
 }
 
 int quipu_counter_take(struct quipu_counter *c, uint64_t n, struct quipu_verdict *out)

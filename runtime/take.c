@@ -5,7 +5,6 @@
 #include "../shm/bucket.h"
 #include "../shm/error.h"
 #include "../shm/evict.h"
-#include "../shm/limit.h"
 #include "care.h"
 
 int qp_take_begin(const struct qp_view *view, uint64_t n, int64_t now_ms, struct qp_take *take)
@@ -15,15 +14,6 @@ int qp_take_begin(const struct qp_view *view, uint64_t n, int64_t now_ms, struct
     take->look = n == 0;
     take->now_ms = now_ms;
     return qp_time(view, now_ms, &take->unix_ms);
-}
-
-static void answer(const struct qp_verdict *verdict, struct quipu_verdict *out)
-{
-    *out = (struct quipu_verdict){.limit = verdict->limit,
-                                  .remaining = verdict->remaining,
-                                  .epoch = verdict->epoch,
-                                  .reset_ms = verdict->reset_ms,
-                                  .retry_after_ms = verdict->retry_after_ms};
 }
 
 /* Asks the entry, or a draft of one. */
@@ -42,7 +32,7 @@ static int ask(const struct qp_view *view, struct qp_entry *entry, const struct 
         int result = qp_limit_take(view, entry, &question, &verdict);
         if (qp_likely(result != QP_LIMIT_ASK_AGAIN)) {
             if (result >= 0)
-                answer(&verdict, &take->verdict);
+                qp_take_answer(&verdict, &take->verdict);
             return result;
         }
         result = qp_time_fresh(view, take->now_ms, &take->unix_ms);
@@ -151,24 +141,47 @@ int qp_take_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key
 
 /* ---- the public calls ------------------------------------------------------------------------------------------------ */
 
-int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, int64_t now_ms,
-                  struct quipu_verdict *out)
+/* By key, where nothing is in the way. */
+static inline bool take_fast(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, uint64_t n,
+                             uint64_t unix_ms, struct quipu_verdict *out)
+{
+    int error = 0;
+    qp_grace_enter(&q->view, worker->slot);
+    struct qp_entry *entry = qp_table_find(&q->view, key, &error);
+    bool taken = qp_likely(entry && qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE) &&
+                 !qp_handle_is_stale(q) && qp_take_fast(&q->view, entry, n, unix_ms, out);
+    qp_grace_exit(worker->slot);
+    return taken;
+}
+
+static __attribute__((noinline)) int take_slowly(struct quipu *q, struct qp_worker *worker, const struct qp_key *key,
+                                                 uint64_t n, int64_t now_ms, struct quipu_verdict *out)
 {
     struct qp_take take;
     uint64_t where;
+    int result = qp_take_begin(&q->view, n, now_ms, &take);
+    if (!result)
+        result = qp_take_whole(q, worker, key, &take, &where);
+    if (result >= 0 && out)
+        *out = take.verdict;
+    return result;
+}
+
+int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, int64_t now_ms,
+                  struct quipu_verdict *out)
+{
+    uint64_t unix_ms;
     int result = qp_key_check(q, key, key_bytes);
-    if (result)
+    if (qp_unlikely(result))
         return result;
     struct qp_worker *worker = qp_thread_worker(q, &result);
     if (qp_unlikely(!worker))
         return result;
     struct qp_key k = qp_key_make(&q->view, key, key_bytes);
-    result = qp_take_begin(&q->view, n, now_ms, &take);
-    if (!result)
-        result = qp_take_whole(q, worker, &k, &take, &where);
-    if (result >= 0 && out)
-        *out = take.verdict;
-    return result;
+    result = qp_time(&q->view, now_ms, &unix_ms);
+    if (qp_unlikely(result))
+        return result;
+    return qp_likely(take_fast(q, worker, &k, n, unix_ms, out)) ? 0 : take_slowly(q, worker, &k, n, now_ms, out);
 }
 
 int quipu_take(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, struct quipu_verdict *out)

@@ -3,6 +3,7 @@
 #ifndef QP_RUNTIME_TAKE_H
 #define QP_RUNTIME_TAKE_H
 
+#include "../shm/limit.h"
 #include "key.h"
 
 /* One call on one limit. */
@@ -19,6 +20,32 @@ struct qp_take {
     unsigned overflow; /* out: what its strategy wants when there is no room */
     struct quipu_verdict verdict; /* out */
 };
+
+static inline void qp_take_answer(const struct qp_verdict *verdict, struct quipu_verdict *out)
+{
+    *out = (struct quipu_verdict){.limit = verdict->limit,
+                                  .remaining = verdict->remaining,
+                                  .epoch = verdict->epoch,
+                                  .reset_ms = verdict->reset_ms,
+                                  .retry_after_ms = verdict->retry_after_ms};
+}
+
+/* The common case, inline: a fixed window of an entry that is LIVE in this section, knows the strategy in force, and has room. false: nothing was
+ * done. */
+static inline bool qp_take_fast(const struct qp_view *view, struct qp_entry *entry, uint64_t n, uint64_t unix_ms,
+                                struct quipu_verdict *out)
+{
+    uint64_t word = qp_load_acquire(&view->header->strategy), cached = qp_load_relaxed(&entry->strategy);
+    struct qp_verdict verdict;
+    if (qp_unlikely(qp_strategy_generation(word) != qp_strategy_generation(cached) || n == 0))
+        return false;
+    const struct qp_row *row = qp_strategy_row_at(view, qp_strategy_table(view, word), qp_strategy_row(cached));
+    if (qp_unlikely(!row || !qp_limit_take_fast(view, entry, row->limit ? row->limit : QP_LIMIT_NONE, n, unix_ms, &verdict)))
+        return false;
+    if (out)
+        qp_take_answer(&verdict, out);
+    return true;
+}
 
 /* Reads the clock for it, before its section. */
 int qp_take_begin(const struct qp_view *view, uint64_t n, int64_t now_ms, struct qp_take *take);

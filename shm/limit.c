@@ -121,27 +121,31 @@ static bool rolls_back(const struct look *look)
     return false;
 }
 
+/* The seal of the window before, with what it came to. Release, pairs with the acquire in look_at: who sees the new window sees the seal. */
+static bool seal(struct qp_entry *entry, struct look *look)
+{
+    unsigned other = !look->parity;
+    uint64_t before = qp_cell_count_in(look->cell[other], look->window - 1);
+    uint64_t sealed = qp_cell_make(look->window - 1, before) | QP_CELL_SEALED;
+    return look->cell[other] == sealed || qp_cas_acq_rel(&entry->cell[other], &look->cell[other], sealed);
+}
+
 /* All steps of opening but the last. false: something moved, look again. Killed in between: no window was opened, and what is emptied
- * or sealed belonged to windows that are over. */
+ * or sealed belonged to windows that are over. Sealing comes first: who is still deciding in the window before weighs the refunds of the one
+ * before that, which share their word with this window's; he must see the seal if he has missed them. */
 static bool prepare_window(struct qp_entry *entry, struct look *look, uint64_t now_ms)
 {
     uint64_t tag = qp_epoch_tag(look->window, look->epoch & QP_EPOCH_RESETS_MASK);
-    unsigned other = !look->parity;
-    if (!look->open) {
-        qp_store_relaxed(&entry->used_at_s, (uint32_t)(now_ms / 1000));
-        /* The cell once more, after the word that is to be emptied was read: if it is still the old one, that word is no newer. Else the window
-         * could have been opened, and units given back in it, which would be lost. */
-        if (qp_load_acquire(&entry->cell[look->parity]) != look->cell[look->parity] ||
-            (look->refund[look->parity] != tag &&
-             !qp_cas_acq_rel(&entry->refund[look->parity], &look->refund[look->parity], tag)))
-            return false;
-    }
-    if (!is_sliding(entry))
+    if (is_sliding(entry) && !seal(entry, look))
+        return false;
+    if (look->open)
         return true;
-    uint64_t before = qp_cell_count_in(look->cell[other], look->window - 1);
-    uint64_t sealed = qp_cell_make(look->window - 1, before) | QP_CELL_SEALED;
-    /* Release, pairs with the acquire in look_at: who sees the new window sees the seal. */
-    return look->cell[other] == sealed || qp_cas_acq_rel(&entry->cell[other], &look->cell[other], sealed);
+    qp_store_relaxed(&entry->used_at_s, (uint32_t)(now_ms / 1000));
+    /* The cell once more, after the word that is to be emptied was read: if it is still the old one, that word is no newer. Else the window
+     * could have been opened, and units given back in it, which would be lost. */
+    return qp_load_acquire(&entry->cell[look->parity]) == look->cell[look->parity] &&
+           (look->refund[look->parity] == tag ||
+            qp_cas_acq_rel(&entry->refund[look->parity], &look->refund[look->parity], tag));
 }
 
 /* The word after n more units; a count stops at its bits' end. */
@@ -152,16 +156,14 @@ static uint64_t cell_after(const struct look *look, uint64_t n)
     return qp_cell_make(look->window, gross + (n < room ? n : room));
 }
 
-/* The epoch in which the units just taken count: a reset that came between the look and the CAS may have cut before them. */
-static uint64_t epoch_of_units(const struct qp_view *view, const struct qp_entry *entry, const struct look *look,
-                               uint32_t window_ms)
+/* A reset that came between the look and the CAS may have cut before these units. */
+uint64_t qp_limit_epoch_after(const struct qp_view *view, const struct qp_entry *entry, uint64_t window, uint64_t before,
+                              uint64_t epoch)
 {
-    uint64_t ref = qp_load_acquire(&entry->shard);
-    const struct qp_shard *shard = qp_likely(ref == look->ref) ? look->shard : qp_shard_at(view, ref);
-    if (qp_likely(ref == look->ref) || !qp_window_was_cut(shard, look->window, window_ms))
-        return look->epoch;
-    uint64_t before = look->open ? qp_cell_count(look->cell[look->parity]) : 0;
-    return shard->own[look->parity].base <= before ? shard->own[look->parity].epoch : look->epoch;
+    const struct qp_shard *shard = qp_shard_at(view, qp_load_acquire(&entry->shard));
+    if (!qp_window_was_cut(shard, window, qp_traits_window_ms(entry->traits)))
+        return epoch;
+    return shard->own[window & 1].base <= before ? shard->own[window & 1].epoch : epoch;
 }
 
 static int take_windowed(const struct qp_view *view, struct qp_entry *entry, const struct qp_ask *ask,
@@ -192,7 +194,8 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, con
             continue;
         if (qp_likely(qp_cas_acq_rel(&entry->cell[look.parity], &seen, next))) {
             look.count += ask->n;
-            look.epoch = epoch_of_units(view, entry, &look, window_ms);
+            if (qp_unlikely(qp_load_acquire(&entry->shard) != look.ref))
+                look.epoch = qp_limit_epoch_after(view, entry, look.window, look.open ? qp_cell_count(seen) : 0, look.epoch);
             judge(entry, ask, &look, window_ms, false, out);
             return 0;
         }

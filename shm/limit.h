@@ -10,12 +10,13 @@
  * The window before is sealed, by a bit in its word, before the first unit of the next one: so it no longer grows once it has been weighed.
  * Whoever still wanted a unit of it meets the seal, and decides in the newer window. Opening a window is
  *
- *     empty the word of refunds -> seal the window before (sliding) -> CAS this cell to [window, n]
+ *     seal the window before (sliding) -> empty the word of refunds -> CAS this cell to [window, n]
  *
  * and each of these steps is harmless if nothing follows. */
 #ifndef QP_SHM_LIMIT_H
 #define QP_SHM_LIMIT_H
 
+#include "entry.h"
 #include "strategy.h"
 #include "window.h"
 
@@ -46,6 +47,42 @@ struct qp_verdict {
 /* Takes n units from an entry of kind LIMIT that is LIVE in this section (or from a draft of one, that nobody else sees). 0 taken; 1 refused;
  * QP_LIMIT_ASK_AGAIN; -QP_EDAMAGED. Lock-free: a failed CAS is somebody else's take. */
 int qp_limit_take(const struct qp_view *view, struct qp_entry *entry, const struct qp_ask *ask, struct qp_verdict *out);
+
+/* The epoch in which units counted that were added to a window's cell when it held `before`, if something was published about it since. */
+uint64_t qp_limit_epoch_after(const struct qp_view *view, const struct qp_entry *entry, uint64_t window, uint64_t before,
+                              uint64_t epoch);
+
+/* The common case of qp_limit_take, inline: a fixed window that is open, never reset, and has room. false: nothing was done. */
+static inline bool qp_limit_take_fast(const struct qp_view *view, struct qp_entry *entry, uint64_t limit, uint64_t n,
+                                      uint64_t now_ms, struct qp_verdict *out)
+{
+    uint64_t traits = entry->traits;
+    uint32_t window_ms = qp_traits_window_ms(traits);
+    if (qp_unlikely(traits >> 59 != (QP_ALGORITHM_FIXED << 3 | QP_KIND_LIMIT) || window_ms == 0 ||
+                    qp_load_acquire(&entry->shard) != 0))
+        return false;
+    uint64_t window = now_ms / window_ms;
+    unsigned parity = window & 1;
+    uint64_t cell = qp_load_acquire(&entry->cell[parity]), other = qp_load_relaxed(&entry->cell[!parity]);
+    uint64_t count = qp_cell_count(cell);
+    if (qp_unlikely((cell ^ qp_cell_make(window, 0)) >> QP_CELL_COUNT_BITS || count == 0 ||
+                    (other & (QP_CELL_COUNT_MASK | QP_CELL_SEALED) &&
+                     qp_window_ahead(qp_cell_window(other, !parity), window & QP_WINDOW_MASK) > 0)))
+        return false;
+    uint64_t refunded = qp_epoch_count(qp_load_acquire(&entry->refund[parity]), qp_epoch_tag(window, 0));
+    uint64_t in_use = count > refunded ? count - refunded : 0;
+    if (qp_unlikely(n > limit || in_use > limit - n || n > QP_CELL_COUNT_MAX - count ||
+                    !qp_cas_acq_rel(&entry->cell[parity], &cell, cell + n)))
+        return false;
+    uint64_t epoch = qp_window_epoch(window, window_ms);
+    if (qp_unlikely(qp_load_acquire(&entry->shard) != 0))
+        epoch = qp_limit_epoch_after(view, entry, window, count, epoch);
+    *out = (struct qp_verdict){.limit = limit,
+                               .remaining = limit == QP_LIMIT_NONE ? QP_LIMIT_NONE : limit - in_use - n,
+                               .epoch = epoch,
+                               .reset_ms = (int64_t)((window + 1) * window_ms)};
+    return true;
+}
 
 /* Gives back n units taken in that very epoch. 0 done; 1: it is over; -EINVAL: more than was taken. */
 int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t n, uint64_t epoch, uint64_t now_ms,

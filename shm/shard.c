@@ -119,7 +119,7 @@ static struct qp_version mint(const struct qp_worker *worker, const struct qp_sh
 
 /* What one change sees and makes. */
 struct change {
-    const struct qp_entry *entry;
+    struct qp_entry *entry;
     const struct qp_shard *old; /* NULL: none */
     struct qp_shard *next;      /* a copy of old, or zeros */
     int64_t value;              /* in: of a set. out: what was ended */
@@ -181,10 +181,19 @@ static int end_plain(struct change *change)
     return 0;
 }
 
+/* The tag of a refund word has fewer bits than there can be resets: what was given back 1,024 resets ago must not count again. */
+static void forget_refunds(struct qp_entry *entry, uint64_t window, uint64_t epoch)
+{
+    uint64_t tag = qp_epoch_tag(window, epoch & QP_EPOCH_RESETS_MASK);
+    uint64_t word = qp_load_acquire(&entry->refund[window & 1]);
+    if (qp_epoch_count(word, tag) != 0)
+        qp_cas_acq_rel(&entry->refund[window & 1], &word, tag); /* lost: it has another tag by now */
+}
+
 /* Ends the current window's epoch and shuts out the window before: floor = the highest epoch so far. */
 static int end_windowed(const struct qp_worker *worker, struct change *change)
 {
-    const struct qp_entry *entry = change->entry;
+    struct qp_entry *entry = change->entry;
     uint32_t window_ms = qp_traits_window_ms(entry->traits);
     uint64_t cell[2] = {qp_load_relaxed(&entry->cell[0]), qp_load_relaxed(&entry->cell[1])};
     uint64_t window = qp_window_current(entry, cell, window_ms, worker->now_ms);
@@ -198,6 +207,7 @@ static int end_windowed(const struct qp_worker *worker, struct change *change)
     change->next->own[parity].base = qp_cell_count_in(cell[parity], window);
     change->next->own[parity].epoch = epoch + 1;
     change->next->floor = epoch;
+    forget_refunds(entry, window, epoch + 1);
     return 0;
 }
 
