@@ -55,7 +55,7 @@ static void enter(const char *call)
 /* A result that no call returns is a finding too. */
 static int leave(int result)
 {
-    bool own = result <= -QUIPU_EFORMAT && result >= -QUIPU_EREADONLY;
+    bool own = result <= -QUIPU_EFORMAT && result >= -QUIPU_ETICKET;
     if (result < 0 && !own && result < -200)
         calls_complain("returned %d", result);
     now->call[0] = 0;
@@ -141,11 +141,13 @@ static void add_keys(struct calls *c, struct quipu *q)
 static void use_handles(struct calls *c, struct quipu *q)
 {
     struct quipu_count count;
+    struct quipu_verdict verdict;
     struct quipu_counter fresh;
     for (int i = 0; i < CALLS_HANDLES; i++) {
         CALL(quipu_counter_add(&c->handle[i], 1));
         CALL(quipu_counter_add_at(&c->handle[i], 1, 1));
         CALL(quipu_counter_get(&c->handle[i], &count));
+        CALL(quipu_counter_take(&c->handle[i], 1, &verdict));
     }
     const struct filled_key *k = pick(c);
     if (CALL(quipu_counter_open(q, k->bytes, k->byte_count, &fresh)))
@@ -153,6 +155,29 @@ static void use_handles(struct calls *c, struct quipu *q)
     CALL(quipu_counter_add(&fresh, 1));
     CALL(quipu_counter_get(&fresh, &count));
     quipu_counter_close(&fresh);
+}
+
+static void limit_keys(struct calls *c, struct quipu *q)
+{
+    struct quipu_request requests[4] = {{0}};
+    struct quipu_verdict verdict;
+    struct quipu_ticket ticket;
+    for (int i = 0; i < FILLED_KEYS; i++) {
+        const struct filled_key *k = &filled_keys()[i];
+        uint64_t n = random_next(&c->random) >> (random_next(&c->random) % 64);
+        int result = CALL(quipu_take(q, k->bytes, k->byte_count, n, &verdict));
+        if (result == 0)
+            CALL(quipu_refund(q, k->bytes, k->byte_count, n, &verdict));
+        requests[i % 4] = (struct quipu_request){.struct_bytes = sizeof requests[0], .key = k->bytes,
+                                                 .key_bytes = k->byte_count, .n = n};
+        if (i % 4 == 3)
+            CALL(quipu_take_many(q, requests, 4));
+        if (CALL(quipu_enter(q, k->bytes, k->byte_count, &ticket)) == 0)
+            CALL(quipu_leave(q, &ticket));
+    }
+    for (size_t i = 0; i < sizeof ticket / sizeof ticket.opaque[0]; i++)
+        ticket.opaque[i] = random_next(&c->random) >> (random_next(&c->random) % 64);
+    CALL(quipu_leave(q, &ticket)); /* not a ticket at all */
 }
 
 static void change_keys(struct calls *c, struct quipu *q)
@@ -176,11 +201,18 @@ static void change_keys(struct calls *c, struct quipu *q)
 
 static void change_strategies(struct calls *c, struct quipu *q)
 {
-    struct quipu_strategy limit = {.struct_bytes = sizeof limit, .kind = QUIPU_KIND_LIMIT, .window_ms = 1000};
+    struct quipu_strategy limit = {.struct_bytes = sizeof limit, .kind = QUIPU_KIND_LIMIT, .window_ms = 1000,
+                                   .limit = 1 + random_next(&c->random) % 100,
+                                   .algorithm = (uint32_t)(random_next(&c->random) % 3)};
+    struct quipu_strategy in = {.struct_bytes = sizeof in, .kind = QUIPU_KIND_INFLIGHT,
+                                .limit = 1 + random_next(&c->random) % 2000};
     struct quipu_strategy_row rows[2] = {{"l/a/", 4, limit}, {"r/", 2, limit}};
     rows[1].strategy.kind = QUIPU_KIND_REGISTER;
-    rows[1].strategy.window_ms = 0;
-    switch (random_next(&c->random) % 4) {
+    rows[1].strategy.window_ms = rows[1].strategy.limit = rows[1].strategy.algorithm = 0;
+    switch (random_next(&c->random) % 5) {
+    case 2:
+        CALL(quipu_strategy_put(q, "i/", 2, &in));
+        break;
     case 0:
         CALL(quipu_strategy_load(q, rows, 2));
         break;
@@ -208,7 +240,7 @@ typedef void group_function(struct calls *calls, struct quipu *q);
 void calls_make(struct calls *c)
 {
     static group_function *const all[] = {read_keys,   look_around,       add_keys, use_handles,
-                                          change_keys, change_strategies, keep_up};
+                                          change_keys, change_strategies, keep_up,  limit_keys};
     enum { GROUPS = sizeof all / sizeof *all };
     group_function *order[GROUPS];
     memcpy(order, all, sizeof all);

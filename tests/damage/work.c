@@ -47,7 +47,7 @@ static void count(struct work *w, struct quipu *q)
 static void count_by_handle(struct work *w, struct quipu *q)
 {
     struct quipu_count seen;
-    struct quipu_counter *c = &w->handle[draw(w, WORK_HANDLES)];
+    struct quipu_counter *c = &w->handle[draw(w, WORK_HANDLES - 1)];
     (void)q;
     expect(quipu_counter_add(c, 1), "counter_add");
     expect(quipu_counter_get(c, &seen), "counter_get");
@@ -101,6 +101,68 @@ static void look(struct work *w, struct quipu *q)
     expect(error, error == -QUIPU_EDAMAGED ? finding : "check");
 }
 
+/* ---- limits ------------------------------------------------------------------------------------------------------------------ */
+
+/* f fixed, s sliding, b buckets; of short windows and small numbers, so that they roll, refuse and are evicted all the time. */
+static const char *const limits[] = {"f", "s", "b"};
+
+static void put_limits(struct quipu *q)
+{
+    for (uint32_t algorithm = 0; algorithm < 3; algorithm++) {
+        struct quipu_strategy s = {.struct_bytes = sizeof s, .kind = QUIPU_KIND_LIMIT, .algorithm = algorithm,
+                                   .window_ms = 100, .limit = 20, .scope = QUIPU_SCOPE_HOST, .idle_ms = 200};
+        expect(quipu_strategy_put(q, limits[algorithm], 1, &s), "put a limit");
+    }
+    struct quipu_strategy in = {.struct_bytes = sizeof in, .kind = QUIPU_KIND_INFLIGHT, .limit = 3};
+    expect(quipu_strategy_put(q, "i", 1, &in), "put an in-flight limit");
+}
+
+static void take(struct work *w, struct quipu *q)
+{
+    char key[QUIPU_KEY_BYTES_MAX];
+    struct quipu_verdict verdict;
+    size_t bytes = pick_key(w, limits[draw(w, 3)], 16, key);
+    int result = quipu_take(q, key, bytes, 1 + draw(w, 3), &verdict);
+    expect(result, "take");
+    if (result == 0 && draw(w, 3) == 0)
+        expect(quipu_refund(q, key, bytes, 1, &verdict), "refund");
+    result = quipu_counter_take(&w->handle[WORK_HANDLES - 1], 1, &verdict);
+    expect(result, "counter_take");
+    if (draw(w, 16) == 0)
+        expect(draw(w, 2) ? quipu_reset(q, key, bytes, NULL) : quipu_delete(q, key, bytes, NULL), "cut of a limit");
+}
+
+static void take_many(struct work *w, struct quipu *q)
+{
+    char key[4][QUIPU_KEY_BYTES_MAX];
+    struct quipu_request requests[4] = {{0}};
+    for (int i = 0; i < 4; i++) {
+        requests[i].struct_bytes = sizeof requests[i];
+        requests[i].key = key[i];
+        requests[i].key_bytes = pick_key(w, limits[draw(w, 3)], 16, key[i]);
+        requests[i].n = draw(w, 3);
+    }
+    expect(quipu_take_many(q, requests, 4), "take_many");
+}
+
+static void enter_and_leave(struct work *w, struct quipu *q)
+{
+    char key[QUIPU_KEY_BYTES_MAX];
+    struct quipu_ticket ticket;
+    size_t bytes = pick_key(w, "i", 3, key);
+    int result = quipu_enter(q, key, bytes, &ticket);
+    expect(result, "enter");
+    if (result == 0 && quipu_leave(q, &ticket) && quipu_leave(q, &ticket) != -QUIPU_ETICKET)
+        expect(-EINVAL, "leave");
+    if (draw(w, 64) == 0) {
+        result = quipu_delete(q, key, bytes, NULL);
+        expect(result == -EBUSY ? 0 : result, "delete of an in-flight limit");
+    }
+    struct quipu_strategy in = {.struct_bytes = sizeof in, .kind = QUIPU_KIND_INFLIGHT, .limit = 1 + draw(w, 40)};
+    if (draw(w, 64) == 0)
+        expect(quipu_strategy_put(q, "i", 1, &in), "put an in-flight limit");
+}
+
 /* Limits become counters and limits again: entries end under those who count on them. */
 static void rule(struct work *w, struct quipu *q)
 {
@@ -137,8 +199,8 @@ void work_step(struct work *w)
     static const struct {
         unsigned up_to; /* of 100 */
         void (*step)(struct work *w, struct quipu *q);
-    } mix[] = {{40, count}, {60, count_by_handle}, {75, change}, {90, churn}, {95, look},
-               {98, rule},  {100, second_handle}};
+    } mix[] = {{25, count},      {35, count_by_handle}, {45, change}, {60, churn}, {80, take},
+               {84, take_many}, {90, enter_and_leave}, {95, look},   {98, rule},  {100, second_handle}};
     unsigned roll = (unsigned)draw(w, 100), i = 0;
     while (roll >= mix[i].up_to)
         i++;
@@ -151,6 +213,8 @@ void work_open_handles(struct quipu *q, struct quipu_counter handle[WORK_HANDLES
 {
     qp_test_must(quipu_counter_open(q, "c0001", 5, &handle[0]), "counter_open");
     qp_test_must(quipu_counter_open(q, "churn0001", 9, &handle[1]), "counter_open");
+    qp_test_must(quipu_counter_open(q, "f0001", 5, &handle[2]), "counter_open");
+    put_limits(q);
 }
 
 void work_close_handles(struct quipu_counter handle[WORK_HANDLES])

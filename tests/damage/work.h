@@ -6,7 +6,7 @@
 #include "random.h"
 #include "support.h"
 
-#define WORK_HANDLES 2
+#define WORK_HANDLES 3 /* the last one of a limit */
 
 /* One thread at work. Threads may share q and handle. */
 struct work {
@@ -19,7 +19,8 @@ struct work {
 void work_open_handles(struct quipu *q, struct quipu_counter handle[WORK_HANDLES]);
 void work_close_handles(struct quipu_counter handle[WORK_HANDLES]);
 
-/* One step: counting by key and by handle, resets, deletes, registers, keys that come and go, strategies, walks, figures, checks, upkeep,
+/* One step: counting by key and by handle, resets, deletes, registers, keys that come and go, limits of every
+ * kind, strategies, walks, figures, checks, upkeep,
  * second handles. A result that cannot be ends the process. */
 void work_step(struct work *w);
 

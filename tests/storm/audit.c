@@ -13,6 +13,7 @@
 
 #define PARENT STORM_HANDS /* the parent's book */
 #define SETTLE_PASSES_MAX 100000
+#define WINDOWS_AHEAD_MS 30000
 #define CUT_WINDOWS_AHEAD_MS 40000
 
 /* At most so much may have been cut from an account of STORM_DIE by deletes that did not live to say it. */
@@ -27,17 +28,22 @@ static uint64_t window_of_now(uint64_t ahead_ms)
     return ((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + ahead_ms) / STORM_WINDOW_MS;
 }
 
+static bool has_window(const struct storm_account *a)
+{
+    return a->family == STORM_WINDOW || a->family == STORM_WINDOW_CUT || a->family == STORM_LIMIT;
+}
+
 static int64_t now_of(const struct storm_account *a)
 {
-    uint64_t window = a->family == STORM_WINDOW_CUT ? storm_books->cut_window : storm_books->window_first;
+    uint64_t window = a->family == STORM_WINDOW ? storm_books->window_first : storm_books->cut_window;
     return (int64_t)((window + a->windows_ahead) * STORM_WINDOW_MS + STORM_WINDOW_MS / 2);
 }
 
-/* Windows only go forward, at least past the last stretch's. Those that are reset lie ahead of the clock, because a reset goes by the
- * clock and meets the newest window that was counted in. */
+/* Windows only go forward, at least past the last stretch's. All lie ahead of the clock: a window that is over may be evicted, and a reset
+ * goes by the clock and meets the newest window that was counted in. */
 static void choose_windows(void)
 {
-    uint64_t first = window_of_now(0), cut = window_of_now(CUT_WINDOWS_AHEAD_MS);
+    uint64_t first = window_of_now(WINDOWS_AHEAD_MS), cut = window_of_now(CUT_WINDOWS_AHEAD_MS);
     if (first < storm_books->window_first + 2)
         first = storm_books->window_first + 2;
     if (cut < storm_books->cut_window + 1)
@@ -58,7 +64,7 @@ static void open_account(struct quipu *q, uint32_t account)
             tally->acked = tally->begun;
         else
             tally->cuts_begun = 1; /* so nobody is to blame if it is not there */
-    } else if (a->family == STORM_WINDOW || a->family == STORM_WINDOW_CUT) {
+    } else if (has_window(a)) {
         result = quipu_add_at(q, a->key, a->key_bytes, 1, now_of(a));
         tally->begun = tally->acked = 1;
     } else if (tally->begun == 0) {
@@ -135,7 +141,7 @@ static uint64_t cell_of(struct quipu *q, const struct storm_account *a, uint64_t
 /* Reads a key. A key that is not there holds 0. */
 static bool read_account(struct quipu *q, const struct storm_account *a, struct quipu_count *count)
 {
-    bool timed = a->family == STORM_WINDOW || a->family == STORM_WINDOW_CUT;
+    bool timed = has_window(a);
     *count = (struct quipu_count){0};
     int result =
         timed ? quipu_get_at(q, a->key, a->key_bytes, now_of(a), count) : quipu_get(q, a->key, a->key_bytes, count);
@@ -242,6 +248,37 @@ static void audit_register(struct quipu *q, uint32_t account)
         storm_books->hand[i].tally[account].cuts_begun = storm_books->hand[i].tally[account].cuts_done = 0;
 }
 
+/* By a look that takes nothing: it knows what the key had used if it was evicted. What was forgotten of evicted keys, for want of room, may be
+ * this one's use: then less is known to be used than was taken. */
+static void audit_limit(struct quipu *q, uint32_t account, struct storm_findings *findings)
+{
+    static uint64_t forgotten_before;
+    const struct storm_account *a = &storm_books->account[account];
+    struct quipu_verdict verdict;
+    struct quipu_stat stat;
+    int result = quipu_take_at(q, a->key, a->key_bytes, 0, now_of(a), &verdict);
+    if (result < 0 || quipu_stat(q, &stat))
+        storm_fail("a look at %.6s returned %d: %s", (const char *)a->key, result, quipu_error(result));
+    bool forgotten = stat.evicted_forgotten != forgotten_before;
+    if (account + 1 == storm_books->first[STORM_LIMIT] + storm_books->count[STORM_LIMIT])
+        forgotten_before = stat.evicted_forgotten;
+    struct storm_floor floor = storm_floor(account);
+    expect_added(a, STORM_LIMIT_UNITS - verdict.remaining, forgotten ? 0 : floor.acked, storm_ceiling(account).begun,
+                 findings);
+    if (floor.acked > STORM_LIMIT_UNITS && !forgotten)
+        storm_fail("%.6s: %" PRIu64 " units of %u were taken", (const char *)a->key, floor.acked, STORM_LIMIT_UNITS);
+    rebase(account, 0, 0, 0); /* the next stretch is in another window */
+}
+
+/* Everybody is dead, and the dead hold nothing. */
+static int expect_nobody_in(const struct quipu_item *item, void *arg)
+{
+    (void)arg;
+    if (item->kind == QUIPU_KIND_INFLIGHT && item->count.total != 0)
+        storm_fail("%.4s: %" PRId64 " are in, and nobody lives", (const char *)item->key, item->count.total);
+    return 0;
+}
+
 static void audit_account(struct quipu *q, uint32_t account, struct storm_findings *findings)
 {
     const struct storm_account *a = &storm_books->account[account];
@@ -260,14 +297,18 @@ static void audit_account(struct quipu *q, uint32_t account, struct storm_findin
     case STORM_REGISTER:
         audit_register(q, account);
         break;
+    case STORM_LIMIT:
+        audit_limit(q, account, findings);
+        break;
     default: /* STORM_WINDOW: two windows in a row, seen from the later one */
-        read_account(q, a + 1 - a->windows_ahead, &count);
-        expect_added(a, (uint64_t)(a->windows_ahead ? count.total : count.previous), storm_floor(account).acked,
-                     storm_ceiling(account).begun, findings);
-        if (a->windows_ahead) {
-            rebase(account - 1, 0, 0, 0);
-            rebase(account, 0, 0, 0);
-        }
+        if (!a->windows_ahead)
+            break;
+        read_account(q, a, &count);
+        expect_added(a, (uint64_t)count.total + (uint64_t)count.previous,
+                     storm_floor(account - 1).acked + storm_floor(account).acked,
+                     storm_ceiling(account - 1).begun + storm_ceiling(account).begun, findings);
+        rebase(account - 1, 0, 0, 0);
+        rebase(account, 0, 0, 0);
     }
 }
 
@@ -336,6 +377,7 @@ void storm_audit(struct quipu *q, struct storm_findings *findings)
     for (uint32_t account = 0; account < STORM_ACCOUNTS; account++)
         audit_account(q, account, findings);
     audit_private(q, findings);
+    quipu_each(q, "i/", 2, expect_nobody_in, NULL);
     findings->audits++;
     storm_write(&storm_books->steps, storm_books->steps + 1);
 }

@@ -22,6 +22,7 @@ static const struct {
 } families[STORM_FAMILIES] = {
     [STORM_GROW] = {'a', 12, 1},    [STORM_CUT] = {'b', 6, 1},    [STORM_DIE] = {'d', 16, 1},
     [STORM_REGISTER] = {'e', 8, 1}, [STORM_WINDOW] = {'l', 4, 2}, [STORM_WINDOW_CUT] = {'m', 3, 1},
+    [STORM_LIMIT] = {'t', 3, 1},
 };
 
 /* Fills a name up to its length with letters that follow from its beginning. */

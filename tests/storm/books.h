@@ -35,6 +35,7 @@ enum storm_family {
     STORM_REGISTER,   /* set and deleted */
     STORM_WINDOW,     /* a limit: added to in two windows */
     STORM_WINDOW_CUT, /* a limit: added to in one window, and reset */
+    STORM_LIMIT,      /* a limit: taken from in one window */
     STORM_FAMILIES
 };
 
@@ -45,8 +46,9 @@ struct storm_account {
     uint32_t key_bytes;
     uint8_t key[STORM_KEY_BYTES_MAX];
 };
-#define STORM_ACCOUNTS 53
+#define STORM_ACCOUNTS 56
 #define STORM_WINDOW_MS 200
+#define STORM_LIMIT_UNITS 2000
 
 /* What one hand knows about one account. Every word only grows within a stretch, but that what was begun and refused is taken back. */
 struct storm_tally {
@@ -78,6 +80,8 @@ enum storm_op {
     STORM_OP_STAT,
     STORM_OP_STRATEGY,
     STORM_OP_UPKEEP,
+    STORM_OP_TAKE,
+    STORM_OP_ENTER,
     STORM_OP_JOIN, /* opening, starting, leaving */
     STORM_OPS
 };

@@ -17,7 +17,7 @@ static const char *const op_names[STORM_OPS] = {
     [STORM_OP_ADD] = "add",          [STORM_OP_SET] = "set",           [STORM_OP_RESET] = "reset",
     [STORM_OP_DELETE] = "delete",    [STORM_OP_GET] = "get",           [STORM_OP_EACH] = "each",
     [STORM_OP_STAT] = "stat",        [STORM_OP_STRATEGY] = "strategy", [STORM_OP_UPKEEP] = "upkeep",
-    [STORM_OP_JOIN] = "join, leave",
+    [STORM_OP_TAKE] = "take",        [STORM_OP_ENTER] = "enter, leave", [STORM_OP_JOIN] = "join, leave",
 };
 
 /* ---- the summary ---------------------------------------------------------------------------------------------------- */
@@ -59,7 +59,7 @@ void storm_summary_print(const struct storm_summary *s, double seconds)
     const struct storm_findings *f = &s->findings;
     printf("  call           returned   cut short by a kill\n");
     for (int op = STORM_OP_ADD; op < STORM_OPS; op++)
-        printf("  %-11s %11" PRIu64 " %12" PRIu64 "\n", op_names[op], s->done[op], s->cut[op]);
+        printf("  %-12s %10" PRIu64 " %12" PRIu64 "\n", op_names[op], s->done[op], s->cut[op]);
     print_row("kills", s->kills);
     print_share("  victims inside a call, by their books", s->inside, s->kills);
     print_share("  victims' threads found inside a section", s->recovered_sections, s->kills);

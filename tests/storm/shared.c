@@ -9,7 +9,7 @@
 /* ---- accounts ------------------------------------------------------------------------------------------------------- */
 
 /* One key of each family is hot: everyone meets there. */
-static uint32_t pick_account(struct storm_life *life, enum storm_family family)
+uint32_t storm_pick_account(struct storm_life *life, enum storm_family family)
 {
     uint64_t random = storm_random(&life->random);
     uint64_t cold = (random >> 8) % storm_books->count[family];
@@ -22,10 +22,10 @@ static struct storm_tally *tally_of(struct storm_life *life, uint32_t account)
 }
 
 /* The time at which a call on an account is made: fixed for a whole stretch, so every window's count is known. */
-static int64_t account_now_ms(uint32_t account)
+int64_t storm_account_now_ms(uint32_t account)
 {
     const struct storm_account *a = &storm_books->account[account];
-    uint64_t window = a->family == STORM_WINDOW_CUT ? storm_books->cut_window : storm_books->window_first;
+    uint64_t window = a->family == STORM_WINDOW ? storm_books->window_first : storm_books->cut_window;
     return (int64_t)((window + a->windows_ahead) * STORM_WINDOW_MS + STORM_WINDOW_MS / 2);
 }
 
@@ -33,7 +33,7 @@ static int add_by(struct storm_life *life, uint32_t account, int64_t n, bool by_
 {
     const struct storm_account *a = &storm_books->account[account];
     bool timed = a->family == STORM_WINDOW || a->family == STORM_WINDOW_CUT;
-    int64_t now_ms = account_now_ms(account);
+    int64_t now_ms = storm_account_now_ms(account);
     /* A clock that is two windows behind meets the newer window in the cell, and counts there. */
     if (a->family == STORM_WINDOW && a->windows_ahead && storm_pick(life, 4) == 0)
         now_ms -= 2 * STORM_WINDOW_MS;
@@ -45,7 +45,7 @@ static int add_by(struct storm_life *life, uint32_t account, int64_t n, bool by_
 
 static void add_to(struct storm_life *life, enum storm_family family)
 {
-    uint32_t account = pick_account(life, family);
+    uint32_t account = storm_pick_account(life, family);
     struct storm_tally *tally = tally_of(life, account);
     uint64_t n = family == STORM_CUT || family == STORM_DIE ? storm_amount(life) : 1 + storm_pick(life, 9);
     bool by_handle = storm_pick(life, 2) != 0;
@@ -67,7 +67,7 @@ static void add_to(struct storm_life *life, enum storm_family family)
 /* Resets or deletes. What was ended is written down before the call is: then "no cut is in doubt" means that all of it is known. */
 static void cut(struct storm_life *life, enum storm_family family, enum storm_op op)
 {
-    uint32_t account = pick_account(life, family);
+    uint32_t account = storm_pick_account(life, family);
     const struct storm_account *a = &storm_books->account[account];
     struct storm_tally *tally = tally_of(life, account);
     int64_t ended = -1;
@@ -97,7 +97,7 @@ static bool get(struct storm_life *life, struct quipu *q, uint32_t account, stru
 {
     const struct storm_account *a = &storm_books->account[account];
     storm_enter(life, STORM_OP_GET, account, 0);
-    int result = a->family == STORM_WINDOW ? quipu_get_at(q, a->key, a->key_bytes, account_now_ms(account), count)
+    int result = a->family == STORM_WINDOW ? quipu_get_at(q, a->key, a->key_bytes, storm_account_now_ms(account), count)
                                            : quipu_get(q, a->key, a->key_bytes, count);
     bool may_be_gone = a->family == STORM_DIE || a->family == STORM_REGISTER;
     bool gone = storm_refused(life, result, may_be_gone ? -ENOENT : 0, "get");
@@ -117,7 +117,7 @@ void storm_grow_add(struct storm_life *life)
 /* Never less than was acknowledged before the read or than this hand has read already, never more than was begun. */
 void storm_grow_get(struct storm_life *life)
 {
-    uint32_t account = pick_account(life, STORM_GROW);
+    uint32_t account = storm_pick_account(life, STORM_GROW);
     struct storm_tally *tally = tally_of(life, account);
     struct quipu_count count;
     struct storm_floor floor = storm_floor(account);
@@ -153,7 +153,7 @@ static void check_count(struct storm_life *life, uint32_t account, const struct 
 
 static void get_counted(struct storm_life *life, enum storm_family family)
 {
-    uint32_t account = pick_account(life, family);
+    uint32_t account = storm_pick_account(life, family);
     struct quipu_count count;
     struct storm_floor floor = storm_floor(account);
     if (get(life, life->q, account, &count))
@@ -194,7 +194,7 @@ void storm_die_get(struct storm_life *life)
 
 void storm_register_set(struct storm_life *life)
 {
-    uint32_t account = pick_account(life, STORM_REGISTER);
+    uint32_t account = storm_pick_account(life, STORM_REGISTER);
     const struct storm_account *a = &storm_books->account[account];
     struct storm_tally *tally = tally_of(life, account);
     uint64_t number = tally->begun + 1;
@@ -223,7 +223,7 @@ static void check_register(struct storm_life *life, uint32_t account, uint64_t v
 
 void storm_register_delete(struct storm_life *life)
 {
-    uint32_t account = pick_account(life, STORM_REGISTER);
+    uint32_t account = storm_pick_account(life, STORM_REGISTER);
     const struct storm_account *a = &storm_books->account[account];
     struct storm_tally *tally = tally_of(life, account);
     uint64_t acked[STORM_BOOKS];
@@ -242,7 +242,7 @@ void storm_register_delete(struct storm_life *life)
 
 void storm_register_get(struct storm_life *life)
 {
-    uint32_t account = pick_account(life, STORM_REGISTER);
+    uint32_t account = storm_pick_account(life, STORM_REGISTER);
     uint64_t acked[STORM_BOOKS];
     struct quipu_count count;
     acked_of_all(account, acked);
@@ -257,21 +257,20 @@ void storm_window_add(struct storm_life *life)
     add_to(life, STORM_WINDOW);
 }
 
-/* The later of the two windows is the current one for whoever asks: so both counts are in one answer. */
+/* The later of the two windows is the current one for whoever asks, and for whoever adds once it was begun: a clock that is behind counts
+ * there. So it is the sum that is known. */
 void storm_window_get(struct storm_life *life)
 {
-    uint32_t account = pick_account(life, STORM_WINDOW);
+    uint32_t account = storm_pick_account(life, STORM_WINDOW);
     account -= storm_books->account[account].windows_ahead;
     struct quipu_count count;
     struct storm_floor before = storm_floor(account), now = storm_floor(account + 1);
     get(life, life->q, account + 1, &count);
-    uint64_t before_max = storm_ceiling(account).begun, now_max = storm_ceiling(account + 1).begun;
-    if ((uint64_t)count.total < now.acked || (uint64_t)count.total > now_max ||
-        (uint64_t)count.previous < before.acked || (uint64_t)count.previous > before_max)
-        storm_fail("hand %u: %.6s read as %" PRId64 " (%" PRIu64 " to %" PRIu64 ") and %" PRId64 " before (%" PRIu64
-                   " to %" PRIu64 ")",
-                   life->hand, (const char *)storm_books->account[account].key, count.total, now.acked, now_max,
-                   count.previous, before.acked, before_max);
+    uint64_t most = storm_ceiling(account).begun + storm_ceiling(account + 1).begun, least = before.acked + now.acked;
+    uint64_t both = (uint64_t)count.total + (uint64_t)count.previous;
+    if (both < least || both > most)
+        storm_fail("hand %u: %.6s read as %" PRId64 " and %" PRId64 " before, and %" PRIu64 " to %" PRIu64 " were added",
+                   life->hand, (const char *)storm_books->account[account].key, count.total, count.previous, least, most);
 }
 
 void storm_window_cut_add(struct storm_life *life)

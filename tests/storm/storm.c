@@ -249,6 +249,16 @@ static void open_storm(struct storm *storm, const struct stage *stage)
         .struct_bytes = sizeof limit, .kind = QUIPU_KIND_LIMIT, .window_ms = STORM_WINDOW_MS};
     qp_test_must(quipu_strategy_put(storm->q, "l/", 2, &limit), "strategy");
     qp_test_must(quipu_strategy_put(storm->q, "m/", 2, &limit), "strategy");
+    limit.limit = STORM_LIMIT_UNITS;
+    qp_test_must(quipu_strategy_put(storm->q, "t/", 2, &limit), "strategy");
+    for (uint32_t algorithm = 0; algorithm < 3; algorithm++) {
+        static const char *const prefixes[] = {"h/fixed/", "h/sliding/", "h/bucket/"};
+        struct quipu_strategy rolling = {.struct_bytes = sizeof rolling, .kind = QUIPU_KIND_LIMIT, .algorithm = algorithm,
+                                         .limit = 40, .window_ms = 100, .scope = QUIPU_SCOPE_HOST, .idle_ms = 500};
+        qp_test_must(quipu_strategy_put(storm->q, prefixes[algorithm], strlen(prefixes[algorithm]), &rolling), "strategy");
+    }
+    struct quipu_strategy in_flight = {.struct_bytes = sizeof in_flight, .kind = QUIPU_KIND_INFLIGHT, .limit = 6};
+    qp_test_must(quipu_strategy_put(storm->q, "i/", 2, &in_flight), "strategy");
 }
 
 static void check_beside_the_living(struct storm *storm)

@@ -81,7 +81,8 @@ static const struct {
     {30, storm_register_set}, {10, storm_register_delete}, {20, storm_register_get},     {50, storm_window_add},
     {10, storm_window_get},   {20, storm_window_cut_add},  {10, storm_window_cut_reset}, {340, storm_private_change},
     {2, storm_private_each},  {20, fickle_step},           {1, strategy_step},           {6, upkeep_step},
-    {1, stat_step},
+    {1, stat_step},           {60, storm_limit_take},      {60, storm_limit_roll},       {20, storm_limit_many},
+    {40, storm_limit_enter},
 };
 
 static storm_step *pick_step(struct storm_life *life)

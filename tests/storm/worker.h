@@ -26,6 +26,11 @@ storm_step storm_grow_add, storm_grow_get, storm_cut_add, storm_cut_reset, storm
     storm_die_delete, storm_die_get, storm_register_set, storm_register_delete, storm_register_get, storm_window_add,
     storm_window_get, storm_window_cut_add, storm_window_cut_reset; /* shared.c */
 storm_step storm_private_change, storm_private_each;                /* private.c */
+storm_step storm_limit_take, storm_limit_roll, storm_limit_many, storm_limit_enter; /* limit.c */
+
+/* One of a family's accounts, and the time at which calls on an account are made in this stretch (limits). */
+uint32_t storm_pick_account(struct storm_life *life, enum storm_family family);
+int64_t storm_account_now_ms(uint32_t account);
 
 /* A successor finds out what became of the call that its predecessor died in. */
 void storm_private_resolve(struct quipu *q, uint32_t hand);
