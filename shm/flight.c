@@ -291,7 +291,8 @@ int qp_flight_enter(struct qp_worker *worker, struct qp_entry *entry, uint64_t l
         free_unit(&flight->unit[mine.unit], mine.word);
         return 1;
     }
-    uint32_t now_s = (uint32_t)(worker->now_ms / 1000);
+    uint32_t now_s =
+        (uint32_t)(worker->now_ms / 1000) | (worker->now_ms < 1000); /* 0 would say that the key was deleted */
     if (qp_load_relaxed(&entry->used_at_s) != now_s)
         qp_store_relaxed(&entry->used_at_s, now_s);
     *out = mine;
@@ -300,19 +301,23 @@ int qp_flight_enter(struct qp_worker *worker, struct qp_entry *entry, uint64_t l
 
 /* ---- leaving -------------------------------------------------------------------------------------------------------- */
 
+/* Whether this is an in-flight limit whose blocks stay its own until our section ends: it was in use within it. One that is CLAIMED may be
+ * losing them at this moment. Acquire, pairs with the CASes of entry.c. */
+static bool keeps_its_blocks(const struct qp_entry *entry)
+{
+    enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
+    return qp_state_is_present(state) && state != QP_STATE_CLAIMED &&
+           qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT;
+}
+
 int qp_flight_leave(struct qp_worker *worker, const struct qp_flight_unit *unit)
 {
-    const struct qp_view *view = worker->view;
-    struct qp_entry *entry = qp_entry_at(view, unit->entry);
-    if (!entry || !(unit->word & QP_UNIT_HELD) || qp_unit_owner(unit->word) != worker->owner)
-        return -QP_ETICKET;
-    /* Acquire, within our section: an entry that is in use now is not emptied before we are done. */
-    enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
-    if (!qp_state_is_present(state) || state == QP_STATE_CLAIMED ||
-        qp_traits_kind(qp_load_relaxed(&entry->traits)) != QP_KIND_INFLIGHT)
+    struct qp_entry *entry = qp_entry_at(worker->view, unit->entry);
+    if (!entry || !(unit->word & QP_UNIT_HELD) || qp_unit_owner(unit->word) != worker->owner ||
+        !keeps_its_blocks(entry))
         return -QP_ETICKET;
     struct walk walk;
-    for (int there = walk_begin(&walk, view, entry); there > 0; there = walk_on(&walk))
+    for (int there = walk_begin(&walk, worker->view, entry); there > 0; there = walk_on(&walk))
         if (walk.block == unit->block)
             return unit->unit < walk.units && free_unit(&walk.flight->unit[unit->unit], unit->word) ? 0 : -QP_ETICKET;
     return -QP_ETICKET;
@@ -323,7 +328,7 @@ static uint64_t release(const struct qp_view *view, const struct qp_entry *entry
 {
     uint64_t released = 0;
     struct walk walk;
-    for (int there = walk_begin(&walk, view, entry); there > 0; there = walk_on(&walk))
+    for (int there = keeps_its_blocks(entry) ? walk_begin(&walk, view, entry) : 0; there > 0; there = walk_on(&walk))
         for (uint32_t i = 0, end = units_used(&walk); i < end; i++) {
             uint64_t *word = &walk.flight->unit[i];
             /* Acquire, pairs with the claim: its owner was a tenant before it, so a record that says otherwise says so of later. */

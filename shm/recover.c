@@ -12,6 +12,19 @@
 
 /* ---- blocks ---------------------------------------------------------------------------------------------------------- */
 
+/* A chain of units is read only while it cannot be reused under our eyes: its entry was seen not yet RETIRED in this section. Else the answer is "yes, leave
+ * it alone", until the entry is FREE or in use again. */
+static bool chain_refers(const struct qp_view *view, const struct qp_entry *entry, uint32_t block)
+{
+    switch (qp_state_of(qp_load_acquire(&entry->state))) {
+    case QP_STATE_FREE: return false;
+    case QP_STATE_CLAIMED:
+    case QP_STATE_RETIRED: return true;
+    default:
+        return qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT && qp_flight_refers(view, entry, block);
+    }
+}
+
 /* Whether the parent named in a block refers to it, whatever state either is in. The parent was written before the block was
  * published, so for a block that was, the answer is right; one that was not has no parent that refers to it. */
 static bool is_referenced(const struct qp_view *view, unsigned class_number, uint32_t index, uint32_t *parent)
@@ -28,7 +41,7 @@ static bool is_referenced(const struct qp_view *view, unsigned class_number, uin
         return false;
     switch (qp_load_relaxed(&b->kind)) {
     case QP_BLOCK_KEY: return qp_load_relaxed(&entry->key_block) == block;
-    case QP_BLOCK_FLIGHT: return qp_flight_refers(view, entry, block);
+    case QP_BLOCK_FLIGHT: return chain_refers(view, entry, block);
     default: return qp_ref_block(qp_load_acquire(&entry->shard)) == block;
     }
 }
