@@ -115,41 +115,17 @@ int quipu_counter_get(struct quipu_counter *c, struct quipu_count *out)
 
 /* ---- limits ---------------------------------------------------------------------------------------------------------- */
 
-/* The row in force of the limit that the handle remembers. NULL: it is not that any more. */
-static const struct qp_row *row_at(const struct qp_view *view, const struct counter *counter, struct qp_entry *entry,
-                                   uint64_t where)
-{
-    if (qp_unlikely(!qp_key_is_at(entry, where, counter->hash)) || qp_traits_kind(entry->traits) != QP_KIND_LIMIT)
-        return NULL;
-    uint64_t word = qp_load_acquire(&view->header->strategy), cached = qp_load_relaxed(&entry->strategy);
-    if (qp_unlikely(qp_strategy_generation(word) != qp_strategy_generation(cached)))
-        return NULL;
-    const struct qp_row *row = qp_strategy_row_at(view, qp_strategy_table(view, word), qp_strategy_row(cached));
-    return row && qp_traits_make(row->kind, row->algorithm, row->window_ms) == entry->traits ? row : NULL;
-}
-
-/* All but the common case. The entry is asked where the handle remembers it, else by key. */
-static __attribute__((noinline)) int take_slowly(struct counter *counter, struct qp_worker *worker, uint64_t n,
+static __attribute__((noinline)) int take_by_key(struct counter *counter, struct qp_worker *worker, uint64_t n,
                                                  int64_t now_ms, struct quipu_verdict *out)
 {
-    struct quipu *q = counter->q;
     struct qp_key key = key_of(counter);
     struct qp_take take;
-    int result = qp_take_begin(&q->view, n, now_ms, &take);
+    uint64_t where;
+    int result = qp_take_begin(&counter->q->view, n, now_ms, &take);
     if (result)
         return result;
-    uint64_t where = qp_load_relaxed(&counter->where);
-    struct qp_entry *entry = &q->view.entries[(uint32_t)where];
-    qp_grace_enter(&q->view, worker->slot);
-    const struct qp_row *row = row_at(&q->view, counter, entry, where);
-    bool direct = row && !qp_handle_is_stale(q);
-    if (direct)
-        result = qp_take_from(worker, entry, row, &take);
-    qp_grace_exit(worker->slot);
-    if (!direct) {
-        result = qp_take_whole(q, worker, &key, &take, &where);
-        qp_store_relaxed(&counter->where, where);
-    }
+    result = qp_take_whole(counter->q, worker, &key, &take, &where);
+    qp_store_relaxed(&counter->where, where);
     if (result >= 0 && out)
         *out = take.verdict;
     return result;
@@ -172,10 +148,10 @@ int quipu_counter_take_at(struct quipu_counter *c, uint64_t n, int64_t now_ms, s
     uint64_t where = qp_load_relaxed(&counter->where);
     struct qp_entry *entry = &q->view.entries[(uint32_t)where];
     qp_grace_enter(&q->view, worker->slot);
-    bool taken = qp_likely(qp_key_is_at(entry, where, counter->hash)) && !qp_handle_is_stale(q) &&
-                 qp_take_fast(&q->view, entry, n, unix_ms, out);
+    bool there = qp_key_is_at(entry, where, counter->hash) && !qp_handle_is_stale(q);
+    result = qp_likely(there) ? qp_take_here(worker, entry, n, now_ms, unix_ms, out) : QP_TAKE_BY_KEY;
     qp_grace_exit(worker->slot);
-    return qp_likely(taken) ? 0 : take_slowly(counter, worker, n, now_ms, out);
+    return qp_likely(result != QP_TAKE_BY_KEY) ? result : take_by_key(counter, worker, n, now_ms, out);
 }
 
 int quipu_counter_take(struct quipu_counter *c, uint64_t n, struct quipu_verdict *out)

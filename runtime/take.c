@@ -141,17 +141,17 @@ int qp_take_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key
 
 /* ---- the public calls ------------------------------------------------------------------------------------------------ */
 
-/* By key, where nothing is in the way. */
-static inline bool take_fast(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, uint64_t n,
-                             uint64_t unix_ms, struct quipu_verdict *out)
+int qp_take_rest(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, uint64_t n, int64_t now_ms,
+                 uint64_t unix_ms, struct quipu_verdict *out)
 {
-    int error = 0;
-    qp_grace_enter(&q->view, worker->slot);
-    struct qp_entry *entry = qp_table_find(&q->view, key, &error);
-    bool taken = qp_likely(entry && qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE) &&
-                 !qp_handle_is_stale(q) && qp_take_fast(&q->view, entry, n, unix_ms, out);
-    qp_grace_exit(worker->slot);
-    return taken;
+    /* The row is the one that the entry knows, but a damaged segment may say anything. */
+    if (qp_traits_make(row->kind, row->algorithm, row->window_ms) != entry->traits)
+        return QP_TAKE_BY_KEY;
+    struct qp_take take = {.n = n ? n : 1, .look = n == 0, .now_ms = now_ms, .unix_ms = unix_ms};
+    int result = qp_take_from(worker, entry, row, &take);
+    if (result >= 0 && out)
+        *out = take.verdict;
+    return result;
 }
 
 static __attribute__((noinline)) int take_slowly(struct quipu *q, struct qp_worker *worker, const struct qp_key *key,
@@ -171,7 +171,7 @@ int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n
                   struct quipu_verdict *out)
 {
     uint64_t unix_ms;
-    int result = qp_key_check(q, key, key_bytes);
+    int result = qp_key_check(q, key, key_bytes), error = 0;
     if (qp_unlikely(result))
         return result;
     struct qp_worker *worker = qp_thread_worker(q, &result);
@@ -181,7 +181,12 @@ int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n
     result = qp_time(&q->view, now_ms, &unix_ms);
     if (qp_unlikely(result))
         return result;
-    return qp_likely(take_fast(q, worker, &k, n, unix_ms, out)) ? 0 : take_slowly(q, worker, &k, n, now_ms, out);
+    qp_grace_enter(&q->view, worker->slot);
+    struct qp_entry *entry = qp_table_find(&q->view, &k, &error);
+    bool there = entry && qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE && !qp_handle_is_stale(q);
+    result = qp_likely(there) ? qp_take_here(worker, entry, n, now_ms, unix_ms, out) : QP_TAKE_BY_KEY;
+    qp_grace_exit(worker->slot);
+    return qp_likely(result != QP_TAKE_BY_KEY) ? result : take_slowly(q, worker, &k, n, now_ms, out);
 }
 
 int quipu_take(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, struct quipu_verdict *out)

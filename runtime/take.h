@@ -30,21 +30,30 @@ static inline void qp_take_answer(const struct qp_verdict *verdict, struct quipu
                                   .retry_after_ms = verdict->retry_after_ms};
 }
 
-/* The common case, inline: a fixed window of an entry that is LIVE in this section, knows the strategy in force, and has room. false: nothing was
- * done. */
-static inline bool qp_take_fast(const struct qp_view *view, struct qp_entry *entry, uint64_t n, uint64_t unix_ms,
-                                struct quipu_verdict *out)
+#define QP_TAKE_BY_KEY 2 /* not a result for the public */
+
+int qp_take_rest(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, uint64_t n, int64_t now_ms,
+                 uint64_t unix_ms, struct quipu_verdict *out);
+
+/* Takes from an entry that is LIVE in this section, if it is a limit that knows the strategy in force: the common case inline, a fixed window
+ * with room. QP_TAKE_BY_KEY: it is not, nothing was done. */
+static inline int qp_take_here(struct qp_worker *worker, struct qp_entry *entry, uint64_t n, int64_t now_ms,
+                               uint64_t unix_ms, struct quipu_verdict *out)
 {
+    const struct qp_view *view = worker->view;
     uint64_t word = qp_load_acquire(&view->header->strategy), cached = qp_load_relaxed(&entry->strategy);
     struct qp_verdict verdict;
-    if (qp_unlikely(qp_strategy_generation(word) != qp_strategy_generation(cached) || n == 0))
-        return false;
+    if (qp_unlikely(qp_strategy_generation(word) != qp_strategy_generation(cached)))
+        return QP_TAKE_BY_KEY;
     const struct qp_row *row = qp_strategy_row_at(view, qp_strategy_table(view, word), qp_strategy_row(cached));
-    if (qp_unlikely(!row || !qp_limit_take_fast(view, entry, row->limit ? row->limit : QP_LIMIT_NONE, n, unix_ms, &verdict)))
-        return false;
+    if (qp_unlikely(!row || row->kind != QP_KIND_LIMIT))
+        return QP_TAKE_BY_KEY;
+    if (qp_unlikely(n == 0 ||
+                    !qp_limit_take_fast(view, entry, row->limit ? row->limit : QP_LIMIT_NONE, n, unix_ms, &verdict)))
+        return qp_take_rest(worker, entry, row, n, now_ms, unix_ms, out);
     if (out)
         qp_take_answer(&verdict, out);
-    return true;
+    return 0;
 }
 
 /* Reads the clock for it, before its section. */

@@ -78,7 +78,7 @@ int qp_bucket_take(const struct qp_view *view, struct qp_entry *entry, const str
         /* An add that does not ask leaves at worst an empty bucket. */
         uint64_t level = !refused ? look.level + n * ask->tick : look.level > span ? look.level : span;
         uint64_t next = now + level + look.forgiven;
-        if (look.shard && next == look.shard->own[0].base)
+        if (look.shard && (look.shard->flags & QP_SHARD_DELETED) && next == look.shard->own[0].base)
             next++; /* that very value says "untouched since the delete" */
         if (qp_cas_relaxed(&entry->cell[0], &look.cell, next)) {
             if (qp_load_relaxed(&entry->used_at_s) != now_s)
@@ -99,10 +99,8 @@ int qp_bucket_refund(const struct qp_view *view, struct qp_entry *entry, uint64_
         if (look.epoch != epoch || look.level == 0)
             return 1; /* reset since, or refilled by itself */
         uint64_t back = tick && n > look.level / tick ? look.level : n * tick;
-        uint64_t next = look.cell - back;
-        if (look.shard && next == look.shard->own[0].base)
-            next++;
-        if (qp_cas_relaxed(&entry->cell[0], &look.cell, next))
+        /* Back to what it was at a delete: then nothing is there again. */
+        if (qp_cas_relaxed(&entry->cell[0], &look.cell, look.cell - back))
             return 0;
     }
 }

@@ -162,9 +162,10 @@ void qp_evict_recall(const struct qp_view *view, uint64_t hash, const struct qp_
     bool known = qp_victim_recall(view, &now), carried = sliding && qp_victim_recall(view, &before);
     if (sliding && (known || carried))
         draft->cell[!(window & 1)] = qp_cell_make(window - 1, qp_victim_used(before.share, row->limit)) | QP_CELL_SEALED;
+    if (known || carried)
+        draft->used_at_s = (uint32_t)(now_ms / 1000);
     if (!known)
         return;
     *resets = now.resets;
     draft->cell[window & 1] = qp_cell_make(window, qp_victim_used(now.share, row->limit));
-    draft->used_at_s = (uint32_t)(now_ms / 1000);
 }

@@ -20,6 +20,7 @@ struct look {
     uint64_t refunded; /* of it */
     uint64_t carried;  /* of the window before */
     uint64_t elapsed_ms;
+    bool come_round;   /* the entry's last window was opened so long ago that the numbers in its cells mean nothing any more */
     bool open;         /* cell[parity] is of this window */
     bool ready;        /* and, for sliding windows, the one before is sealed in this look */
 };
@@ -44,6 +45,7 @@ static bool look_at(const struct qp_view *view, const struct qp_entry *entry, ui
     out->refund[1] = qp_load_acquire(&entry->refund[1]);
     out->window = qp_window_current(entry, out->cell, window_ms, now_ms);
     out->parity = out->window & 1;
+    out->come_round = qp_window_has_come_round(entry, window_ms, now_ms);
     out->open = qp_cell_window(out->cell[out->parity], out->parity) == (out->window & QP_WINDOW_MASK) &&
                 qp_cell_count(out->cell[out->parity]) != 0;
     out->epoch = qp_window_own_epoch(out->shard, out->window, window_ms);
@@ -97,9 +99,8 @@ static int64_t retry_after(const struct qp_entry *entry, const struct qp_ask *as
 }
 
 static void judge(const struct qp_entry *entry, const struct qp_ask *ask, const struct look *look, uint32_t window_ms,
-                  bool refused, struct qp_verdict *out)
+                  uint64_t in_use, bool refused, struct qp_verdict *out)
 {
-    uint64_t in_use = used(entry, look, window_ms);
     *out = (struct qp_verdict){.limit = ask->limit,
                                .remaining = ask->limit == QP_LIMIT_NONE ? QP_LIMIT_NONE
                                             : in_use < ask->limit       ? ask->limit - in_use
@@ -109,16 +110,29 @@ static void judge(const struct qp_entry *entry, const struct qp_ask *ask, const 
                                .retry_after_ms = refused ? retry_after(entry, ask, look, window_ms) : 0};
 }
 
-/* Whether a cell is ahead of the window that the caller decided on: left by a clock that had jumped. Opening over it rolls the entry back, which
- * a caller with a stale time must not do. */
+/* Whether a cell is ahead of the window that the caller decided on: left by a clock that had jumped, or so long ago that the numbers came round. Opening
+ * over it rolls the entry back, which a caller with a stale time must not do. */
+static bool is_leftover(const struct look *look, unsigned parity)
+{
+    bool used_once = (look->cell[parity] & (QP_CELL_COUNT_MASK | QP_CELL_SEALED)) != 0;
+    return used_once && (look->come_round ||
+                         qp_window_ahead(qp_cell_window(look->cell[parity], parity), look->window & QP_WINDOW_MASK) > 0);
+}
+
 static bool rolls_back(const struct look *look)
 {
+    return is_leftover(look, 0) || is_leftover(look, 1);
+}
+
+/* Both cells, before a window is opened and its time noted: else the clock would come near what is left in the other one, in an hour perhaps, and it
+ * would be taken for a newer window. A lost CAS is somebody else's step. */
+static void forget_leftovers(struct qp_entry *entry, const struct look *look)
+{
     for (unsigned parity = 0; parity < 2; parity++) {
-        bool used_once = (look->cell[parity] & (QP_CELL_COUNT_MASK | QP_CELL_SEALED)) != 0;
-        if (used_once && qp_window_ahead(qp_cell_window(look->cell[parity], parity), look->window & QP_WINDOW_MASK) > 0)
-            return true;
+        uint64_t seen = look->cell[parity];
+        if (is_leftover(look, parity))
+            qp_cas_acq_rel(&entry->cell[parity], &seen, 0);
     }
-    return false;
 }
 
 /* The seal of the window before, with what it came to. Release, pairs with the acquire in look_at: who sees the new window sees the seal. */
@@ -176,9 +190,13 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, con
         if (!look_at(view, entry, window_ms, ask->now_ms, &look))
             return -QP_EDAMAGED;
         uint64_t in_use = used(entry, &look, window_ms);
-        bool refused = n > ask->limit || in_use > ask->limit - n;
-        if (qp_unlikely(!look.open && rolls_back(&look) && !ask->fresh))
-            return QP_LIMIT_ASK_AGAIN;
+        bool refused = ask->limit != QP_LIMIT_NONE && (n > ask->limit || in_use > ask->limit - n);
+        if (qp_unlikely(rolls_back(&look)) && !(ask->fresh && ask->look)) {
+            if (!ask->fresh)
+                return QP_LIMIT_ASK_AGAIN;
+            forget_leftovers(entry, &look);
+            continue;
+        }
         if (ask->look || (refused && !ask->force)) {
             /* All of it held at one instant, the last of the looks, if neither the window nor the meaning of its cell moved meanwhile; the
              * counts can only have grown. */
@@ -186,17 +204,16 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, con
             if (qp_load_relaxed(&entry->shard) != look.ref ||
                 (qp_load_relaxed(&entry->cell[look.parity]) ^ look.cell[look.parity]) >> QP_CELL_COUNT_BITS)
                 continue;
-            judge(entry, ask, &look, window_ms, refused, out);
+            judge(entry, ask, &look, window_ms, in_use, refused, out);
             return refused;
         }
         uint64_t seen = look.cell[look.parity], next = cell_after(&look, ask->n);
         if (qp_unlikely(!look.ready) && !prepare_window(entry, &look, ask->now_ms))
             continue;
         if (qp_likely(qp_cas_acq_rel(&entry->cell[look.parity], &seen, next))) {
-            look.count += ask->n;
             if (qp_unlikely(qp_load_acquire(&entry->shard) != look.ref))
                 look.epoch = qp_limit_epoch_after(view, entry, look.window, look.open ? qp_cell_count(seen) : 0, look.epoch);
-            judge(entry, ask, &look, window_ms, false, out);
+            judge(entry, ask, &look, window_ms, in_use + ask->n, false, out);
             return 0;
         }
     }
@@ -228,8 +245,10 @@ int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t
         const struct qp_shard *shard = qp_shard_at(view, ref);
         if (!shard && qp_ref_block(ref))
             return -QP_EDAMAGED;
+        /* The floor: the block may say nothing about a window any more that was reset and then, two windows on, reset again. */
         if (qp_cell_window(cell, parity) != (window & QP_WINDOW_MASK) ||
-            qp_window_own_epoch(shard, window, window_ms) != epoch)
+            qp_window_own_epoch(shard, window, window_ms) != epoch ||
+            (shard && shard->tombstone.timestamp && epoch <= shard->floor))
             return 1;
         uint64_t count = qp_window_own_count(shard, cell, window, window_ms), refunded = qp_epoch_count(word, tag);
         if (n > count || refunded > count - n)

@@ -72,6 +72,13 @@ static inline bool qp_window_is_newer(const struct qp_entry *entry, int32_t ahea
     return ahead <= qp_window_skew(window_ms) && now_ms < opened_ms + 2000 + QP_WINDOW_SKEW_MS + 2 * (uint64_t)window_ms;
 }
 
+/* Cells tell 2^24 windows apart. Long before those are over, what an idle entry's cells say is void. */
+static inline bool qp_window_has_come_round(const struct qp_entry *entry, uint32_t window_ms, uint64_t now_ms)
+{
+    uint64_t opened_ms = (uint64_t)qp_load_relaxed(&entry->used_at_s) * 1000;
+    return now_ms > opened_ms && now_ms - opened_ms > (uint64_t)window_ms << 22;
+}
+
 /* The window that the caller's clock says, or a newer one that a cell has reached already: time does not go back for one
  * whose clock is behind. A sealed window is over. */
 static inline uint64_t qp_window_current(const struct qp_entry *entry, const uint64_t cell[2], uint32_t window_ms,

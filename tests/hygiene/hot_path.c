@@ -71,8 +71,9 @@ void free(void *old)
 
 struct hot {
     struct quipu *q;
-    struct quipu_counter handle;
+    struct quipu_counter handle, limit;
     struct quipu_count count;
+    struct quipu_verdict verdict;
     int64_t made; /* adds so far */
 };
 
@@ -110,6 +111,64 @@ static int get_by_handle(struct hot *hot, uint64_t count)
     int errors = 0;
     for (uint64_t i = 0; i < count; i++)
         errors |= quipu_counter_get(&hot->handle, &hot->count);
+    return errors;
+}
+
+/* Limits: the first byte of their key says which. */
+static int take_key(struct hot *hot, uint64_t count, const char *key, int expected)
+{
+    int errors = 0;
+    for (uint64_t i = 0; i < count; i++)
+        errors |= quipu_take(hot->q, key, 16, 1, &hot->verdict) != expected;
+    return errors;
+}
+
+static int take_fixed(struct hot *hot, uint64_t count)
+{
+    return take_key(hot, count, "fixed: 16 bytes.", 0);
+}
+
+static int take_sliding(struct hot *hot, uint64_t count)
+{
+    return take_key(hot, count, "sliding: 16 byte", 0);
+}
+
+static int take_bucket(struct hot *hot, uint64_t count)
+{
+    return take_key(hot, count, "bucket: 16 bytes", 0);
+}
+
+static int take_denied(struct hot *hot, uint64_t count)
+{
+    return take_key(hot, count, "reached: 16 byte", 1);
+}
+
+static int take_by_handle(struct hot *hot, uint64_t count)
+{
+    int errors = 0;
+    for (uint64_t i = 0; i < count; i++)
+        errors |= quipu_counter_take(&hot->limit, 1, &hot->verdict);
+    return errors;
+}
+
+static int enter_leave(struct hot *hot, uint64_t count)
+{
+    int errors = 0;
+    struct quipu_ticket ticket;
+    for (uint64_t i = 0; i < count; i++)
+        errors |= quipu_enter(hot->q, "in flight: 16 b.", 16, &ticket) | quipu_leave(hot->q, &ticket);
+    return errors;
+}
+
+/* Keys that nobody saw before, in a segment that is full of limits: each makes another one leave. */
+static int take_evicting(struct hot *hot, uint64_t count)
+{
+    int errors = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        char key[24];
+        int key_bytes = snprintf(key, sizeof key, "evicting:%llu", (unsigned long long)i);
+        errors |= quipu_take(hot->q, key, (size_t)key_bytes, 1, &hot->verdict);
+    }
     return errors;
 }
 
@@ -153,6 +212,10 @@ static const struct {
 } ways[] = {
     {"add_by_key", add_by_key}, {"add_by_handle", add_by_handle},
     {"get_by_key", get_by_key}, {"get_by_handle", get_by_handle},
+    {"take_fixed", take_fixed}, {"take_by_handle", take_by_handle},
+    {"take_sliding", take_sliding}, {"take_bucket", take_bucket},
+    {"take_denied", take_denied}, {"enter_leave", enter_leave},
+    {"take_evicting", take_evicting},
     {"set", set_key},           {"reset", reset_key},
     {"delete", delete_key},
 };
@@ -193,6 +256,33 @@ static int run(struct hot *hot, const char *way, uint64_t count)
     return 2;
 }
 
+/* Limits that are far away, one that is reached, one in flight. Each key is there already, its window open for a day. */
+static void prepare_limits(struct hot *hot)
+{
+    static const struct {
+        const char *key; /* up to the colon it is the prefix too */
+        uint32_t kind, algorithm;
+        uint64_t limit;
+    } limits[] = {{"fixed: 16 bytes.", QUIPU_KIND_LIMIT, QUIPU_ALGORITHM_FIXED, QUIPU_LIMIT_MAX},
+                  {"sliding: 16 byte", QUIPU_KIND_LIMIT, QUIPU_ALGORITHM_SLIDING, QUIPU_LIMIT_MAX},
+                  {"bucket: 16 bytes", QUIPU_KIND_LIMIT, QUIPU_ALGORITHM_BUCKET, QUIPU_LIMIT_MAX},
+                  {"reached: 16 byte", QUIPU_KIND_LIMIT, QUIPU_ALGORITHM_FIXED, 1},
+                  {"evicting:", QUIPU_KIND_LIMIT, QUIPU_ALGORITHM_FIXED, 10},
+                  {"in flight: 16 b.", QUIPU_KIND_INFLIGHT, 0, 100}};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct quipu_strategy s = {.struct_bytes = sizeof s, .kind = limits[i].kind, .algorithm = limits[i].algorithm,
+                                   .limit = limits[i].limit};
+        if (s.kind == QUIPU_KIND_LIMIT)
+            s.window_ms = 86400000;
+        qp_test_must(quipu_strategy_put(hot->q, limits[i].key, strcspn(limits[i].key, ":"), &s), "strategy_put");
+    }
+    for (size_t i = 0; i < 4; i++)
+        qp_test_must(quipu_take(hot->q, limits[i].key, 16, 1, NULL), "take");
+    qp_test_must(quipu_counter_open(hot->q, limits[0].key, 16, &hot->limit), "counter_open");
+    qp_test_must(quipu_counter_take(&hot->limit, 1, NULL), "counter_take");
+    qp_test_must(take_fixed(hot, 1) | enter_leave(hot, 1), "first calls");
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 4) {
@@ -208,8 +298,10 @@ int main(int argc, char **argv)
     /* The first add by handle looks the key up. */
     qp_test_must(quipu_counter_add(&hot.handle, 1), "counter_add");
     hot.made++;
+    prepare_limits(&hot);
     failed |= run(&hot, argv[2], strtoull(argv[3], NULL, 10));
     quipu_counter_close(&hot.handle);
+    quipu_counter_close(&hot.limit);
     quipu_close(hot.q);
     return failed;
 }

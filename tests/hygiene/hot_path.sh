@@ -8,7 +8,7 @@ program=$1 compiler=$2 build_type=$3 processor=$4 flags=$5 sanitizer=$6
 # shellcheck source=tests/hygiene/checks.sh
 . "$(dirname "$0")/checks.sh"
 
-hot_ways=(add_by_key add_by_handle get_by_key get_by_handle)
+hot_ways=(add_by_key add_by_handle get_by_key get_by_handle take_fixed take_by_handle take_sliding take_bucket take_denied)
 
 # ---- no allocation --------------------------------------------------------------------------------------------------
 
@@ -19,7 +19,7 @@ no_allocation() { # WAY
 
 check_allocations() {
     local way
-    for way in "${hot_ways[@]}" set reset delete; do
+    for way in "${hot_ways[@]}" enter_leave take_evicting set reset delete; do
         verdict "no allocation: $way" no_allocation "$way"
     done
 }
@@ -57,10 +57,16 @@ check_system_calls() {
 # callgrind knows no restartable sequences (rseq): the kernel's registration fails there, and code that
 # uses them would be counted on the path it takes without.
 instruction_table='
-add_by_key    294 308
-add_by_handle  75  78
-get_by_key    457 479
-get_by_handle 289 303
+add_by_key     301 316
+add_by_handle   75  78
+get_by_key     410 430
+get_by_handle  233 245
+take_fixed     494 519
+take_by_handle 285 299
+take_sliding   909 955
+take_bucket    717 753
+take_denied    947 995
+enter_leave   1069 1122
 '
 
 instructions() { # WAY COUNT: of the whole run
