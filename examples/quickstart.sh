@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# quickstart.sh [LOG]: builds Quipu and counts an access log (combined format) with it, by address and by path, in four
-# processes that share every counter. One of them is killed in the middle. Every total is then compared with what awk
-# counts on its own. Exit status 0: they are equal, but for the one request that was in flight at the kill.
+# quickstart.sh [LOG]: builds Quipu, and
+# - counts an access log (combined format) with it, by address and by path, in four processes that share every counter. One
+#   of them is killed in the middle;
+# - limits it: so many requests a minute for each address, by the clock of the log, again in four processes.
+# Every total and every denial is then compared with what awk computes on its own. Exit status 0: they are equal, but for the one request
+# that was in flight at the kill.
 #
 # Without LOG: ../shared/data/access.log beside the checkout, if there is one, else a log made up on the spot.
-# QUIPU_GENERATE=1 has one made up in any case. KEEP=1 leaves the segment in place. BUILD_DIR is another place for the
+# QUIPU_GENERATE=1 has one made up in any case. KEEP=1 leaves the segments in place. BUILD_DIR is another place for the
 # build than ./build.
 set -euo pipefail
 export LC_ALL=C # bytes are bytes, and sort agrees with itself
@@ -13,61 +16,32 @@ export LC_ALL=C # bytes are bytes, and sort agrees with itself
 log=${1:-}
 [ -z "$log" ] || log=$(realpath -e -- "$log")
 cd "$(dirname "$0")/.."
-build=${BUILD_DIR:-build}
-quipu=$build/bin/quipu
 segment=quickstart-$$
+limited=quickstart-limited-$$
 scratch=$(mktemp -d)
+# shellcheck source=support/build.sh
+. examples/support/build.sh
+# shellcheck source=support/log.sh
+. examples/support/log.sh
+quipu=$build/bin/quipu
 
 clean_up() {
     rm -rf "$scratch"
-    [ -n "${KEEP:-}" ] || [ ! -x "$quipu" ] || "$quipu" -s "$segment" destroy 2>/dev/null || true
+    [ -z "${KEEP:-}" ] && [ -x "$quipu" ] || return 0
+    "$quipu" -s "$segment" destroy 2>/dev/null || true
+    "$quipu" -s "$limited" destroy 2>/dev/null || true
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
-
-say() {
-    printf '\n== %s\n' "$*"
-}
 
 # ---- what is needed, and the build -----------------------------------------------------------------------------------
 
 ./tests/install-packages.sh build
 
 say "Building the library, the tool and the example in $build"
-# The tests take a library more than the rest, and are not built here.
-tests=ON
-pkg-config --exists cmocka || tests=OFF
-{
-    cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DQUIPU_TESTS=$tests &&
-        cmake --build "$build" -j"$(nproc)" --target quipu-tool count_log
-} >"$scratch/build.log" 2>&1 || {
-    tail -n 40 "$scratch/build.log" >&2
-    exit 1
-}
+build_targets quipu-tool count_log
 
 # ---- the log ---------------------------------------------------------------------------------------------------------
-
-# 10,000 requests from a fixed seed. The ranks are spread evenly over their logarithms, so that the first address and
-# the first path are met most, as in a real log; some paths have queries, quotes, and bytes that are no UTF-8.
-make_up_log() {
-    awk '
-        function random(n) { seed = (seed * 16807) % 2147483647; return seed % n }
-        function rank(n) { return int(exp(random(1000000) / 1000000 * log(n))) }
-        BEGIN {
-            seed = 20260131
-            for (i = 0; i < 10000; i++) {
-                a = rank(2000); p = rank(1500)
-                path = "/page/" p
-                if (p % 7 == 0) path = path "/caf\303\251"
-                if (p % 11 == 0) path = path "/\\x22\\\\" p "\\\""
-                if (p % 13 == 0) path = path "/\351t\351"
-                if (random(4) == 0) path = path "?q=" random(1000)
-                request = random(20) ? "GET " path " HTTP/1.1" : "-"
-                printf "198.51.%d.%d - - [31/Jan/2026:10:%02d:%02d +0000] \"%s\" 200 %d \"-\" \"made up\"\n",
-                    int(a / 250), a % 250, int(i / 60) % 60, i % 60, request, random(50000)
-            }
-        }'
-}
 
 if [ -z "$log" ]; then
     log=../shared/data/access.log
@@ -78,28 +52,6 @@ if [ -z "$log" ]; then
 fi
 
 # ---- what awk counts -------------------------------------------------------------------------------------------------
-
-# The two keys of each request, a line each: the address up to the first blank, and the second word between the first
-# quotes (or all of it, if it is one word) up to a question mark. Keys have at most 1,024 bytes.
-request_keys() {
-    awk '
-        length($0) == 0 { next }
-        {
-            blank = index($0, " ")
-            address = blank ? substr($0, 1, blank - 1) : $0
-            quote = index($0, "\"")
-            target = "-"
-            if (quote) {
-                request = substr($0, quote + 1)
-                match(request, /^([^"\\]|\\.)*/)
-                request = substr(request, 1, RLENGTH)
-                target = split(request, words, /[ ]/) > 1 ? words[2] : request
-                sub(/[?].*/, "", target)
-            }
-            print substr("addr:" address, 1, 1024)
-            print substr("path:" target, 1, 1024)
-        }' "$@"
-}
 
 request_keys "$log" | awk '{ n[$0]++ } END { for (key in n) print n[key], key }' | sort >"$scratch/expected"
 requests=$(awk 'length($0)' "$log" | wc -l)
@@ -130,16 +82,16 @@ echo "And the segment, as \`quipu check\` found it: $("$quipu" -s "$segment" che
 # ---- the answer ------------------------------------------------------------------------------------------------------
 
 top_ten() { # PREFIX
-    "$quipu" -s "$segment" list "$1" | sed 1d | sort -k2,2nr -k7 | awk 'NR <= 10 { print "  " $2 "  " $7 }'
+    "$quipu" -s "$segment" list "$1" | sed 1d | sort -k2,2nr -k10 | awk 'NR <= 10 { print "  " $2 "  " $10 }'
 }
 say "The ten busiest addresses (quipu list addr:)"
 top_ten addr:
 say "The ten most wanted paths (quipu list path:)"
 top_ten path:
 
-# The tool's list as "TOTAL KEY", with the keys' escapes turned back into bytes.
-counted() {
-    "$quipu" -s "$segment" list | awk '
+# columns NAME...: those columns of a table that the tool printed, and the key, with its escapes turned back into bytes.
+columns() {
+    awk -v names="$*" '
         function hex(digits) {
             return (index("0123456789abcdef", substr(digits, 1, 1)) - 1) * 16 + \
                 index("0123456789abcdef", substr(digits, 2, 1)) - 1
@@ -158,14 +110,19 @@ counted() {
             }
             return out text
         }
-        NR == 1 { next }
-        {
-            total = $2
-            sub(/^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+  /, "")
-            print total, unescape($0)
+        key_at {
+            for (i = 1; i <= count; i++)
+                printf "%s ", $field[wanted[i]]
+            print unescape(substr($0, key_at))
+        }
+        !key_at && $1 == "KIND" {
+            key_at = index($0, "KEY")
+            count = split(names, wanted, " ")
+            for (i = 1; i <= NF; i++)
+                field[$i] = i
         }'
 }
-counted >"$scratch/counted"
+"$quipu" -s "$segment" list | columns TOTAL >"$scratch/counted"
 : >"$scratch/in_flight"
 [ "$in_flight" = none ] || sed -n "${in_flight}p" "$log" | request_keys >"$scratch/in_flight"
 
@@ -206,6 +163,35 @@ awk -v line="$in_flight" '
             commas(kinds["addr:"]), commas(kinds["path:"])
     }' "$scratch/in_flight" "$scratch/expected" "$scratch/counted"
 
+# ---- what a limit does to the same log -------------------------------------------------------------------------------
+
+say "Limiting each address to 10 requests a minute, in 4 processes, by the clock of the log (quipu replay)"
+"$quipu" -s "$limited" replay "$log" --by addr --limit 10 --window 60s --workers 4 --rows 0 | tee "$scratch/replayed"
+
+say "What that left in the segment, as a live view would show it (quipu top --by denied --once)"
+"$quipu" -s "$limited" top --by denied --once --rows "$keys" >"$scratch/top"
+head -n 12 "$scratch/top"
+
+say "Comparing every denial with awk's"
+limited_by_awk 10 60 "$log" >"$scratch/limited_by_awk"
+# The line of replay, as awk would write it.
+awk '{ denied += $1; touched += $1 > 0; admitted += $3 }
+    END { print "admitted=" admitted " denied=" denied " keys=" NR " touched=" touched }' \
+    "$scratch/limited_by_awk" >"$scratch/replayed_by_awk"
+if ! cmp -s "$scratch/replayed" "$scratch/replayed_by_awk"; then
+    echo "WRONG  awk says: $(cat "$scratch/replayed_by_awk")"
+    exit 1
+fi
+awk '{ print $1, $2, $4 }' "$scratch/limited_by_awk" | sort >"$scratch/top_by_awk"
+columns DENIED TOTAL <"$scratch/top" | sort >"$scratch/top_columns"
+if ! diff "$scratch/top_by_awk" "$scratch/top_columns" >"$scratch/differences"; then
+    echo "WRONG  DENIED, TOTAL and KEY as awk computes them (<) and as quipu top shows them (>):"
+    head -n 20 "$scratch/differences"
+    exit 1
+fi
+echo "awk computes the same: $(cat "$scratch/replayed_by_awk"),"
+echo "and DENIED and TOTAL (in the last minute of the log) of all $(wc -l <"$scratch/top_by_awk") addresses as quipu top shows them."
+
 # ---- what next -------------------------------------------------------------------------------------------------------
 
 say "Next"
@@ -214,4 +200,7 @@ cat <<EOT
   $quipu --help                                             every verb
   ./tests/run.sh                                            every test
 EOT
-[ -z "${KEEP:-}" ] || echo "  $quipu -s $segment list addr:          what was counted here; \`destroy\` removes it"
+[ -z "${KEEP:-}" ] || cat <<EOT
+  $quipu -s $segment list addr:              what was counted here; \`destroy\` removes it
+  $quipu -s $limited top --by denied         what was limited here; also
+EOT

@@ -4,16 +4,22 @@
 # look at the network, when nothing is missing.
 #   build   what building the library, the tool and the examples takes
 #   test    what every test takes, build included
+#   http    what the examples that serve HTTP are driven with
+#   nginx   nginx with its Lua module, for the example that lives in there
 set -euo pipefail
 
 build=(gcc libc6-dev make cmake pkg-config libjansson-dev libinih-dev)
-tests=(clang libclang-rt-14-dev libcmocka-dev libtdb-dev liblmdb-dev spin valgrind strace python3 g++ binutils patch procps)
+tests=(clang libclang-rt-14-dev libcmocka-dev libtdb-dev liblmdb-dev libhiredis-dev redis-server spin valgrind strace python3 g++ binutils patch procps)
+http=(wrk curl python3 procps)
+nginx=(nginx libnginx-mod-http-lua lua-resty-core)
 
 case "${1:-}" in
 build) packages=("${build[@]}") ;;
 test) packages=("${build[@]}" "${tests[@]}") ;;
+http) packages=("${http[@]}") ;;
+nginx) packages=("${nginx[@]}") ;;
 *)
-    sed -n '3,6s/^# //p' "$0" >&2
+    sed -n '3,8s/^# //p' "$0" >&2
     exit 2
     ;;
 esac

@@ -82,6 +82,8 @@ do_examples() {
     }
     grep 'counted exactly' "$log"
     rm -f "$log"
+    BUILD_DIR="$out/gcc" ./examples/prefork-server/check.sh || return 1
+    BUILD_DIR="$out/gcc" ./examples/nginx-lua/run.sh || [ $? -eq 77 ]
 }
 
 if [ $# -eq 0 ]; then
