@@ -27,8 +27,7 @@ static bool look_at(const struct qp_view *view, const struct qp_entry *entry, ui
     return out->shard || !qp_ref_block(ref);
 }
 
-/* Whether the last take lies in the caller's future by more than any honest caller's clock: the clock went back since. */
-static bool clock_went_back(const struct qp_entry *entry, uint64_t now_ms)
+bool qp_bucket_clock_went_back(const struct qp_entry *entry, uint64_t now_ms)
 {
     return (uint64_t)qp_load_relaxed(&entry->used_at_s) * 1000 > now_ms + QP_WINDOW_SKEW_MS + 2000;
 }
@@ -36,7 +35,7 @@ static bool clock_went_back(const struct qp_entry *entry, uint64_t now_ms)
 uint64_t qp_bucket_level_of(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
 {
     struct look look;
-    return look_at(view, entry, now_ms, &look) && !clock_went_back(entry, now_ms) ? look.level : 0;
+    return look_at(view, entry, now_ms, &look) && !qp_bucket_clock_went_back(entry, now_ms) ? look.level : 0;
 }
 
 static uint64_t ms_from(uint64_t span)
@@ -65,7 +64,7 @@ int qp_bucket_take(const struct qp_view *view, struct qp_entry *entry, const str
     for (;;) {
         if (!look_at(view, entry, ask->now_ms, &look))
             return -QP_EDAMAGED;
-        if (qp_unlikely(clock_went_back(entry, ask->now_ms))) {
+        if (qp_unlikely(qp_bucket_clock_went_back(entry, ask->now_ms))) {
             if (!ask->fresh)
                 return QP_LIMIT_ASK_AGAIN;
             look.level = 0;

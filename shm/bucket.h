@@ -11,6 +11,7 @@
 #ifndef QP_SHM_BUCKET_H
 #define QP_SHM_BUCKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct qp_ask;
@@ -38,6 +39,9 @@ static inline uint64_t qp_bucket_level(uint64_t cell, uint64_t forgiven, uint64_
 int qp_bucket_take(const struct qp_view *view, struct qp_entry *entry, const struct qp_ask *ask, struct qp_verdict *out);
 int qp_bucket_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t n, uint64_t epoch, uint64_t now_ms,
                      uint64_t tick);
+
+/* Whether the last take lies in the caller's future by more than any honest caller's clock: the clock went back since, and the bucket is full. */
+bool qp_bucket_clock_went_back(const struct qp_entry *entry, uint64_t now_ms);
 
 /* The level of an entry's bucket. */
 uint64_t qp_bucket_level_of(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms);

@@ -8,6 +8,7 @@
 #include "flight.h"
 #include "grace.h"
 #include "shard.h"
+#include "victim.h"
 #include "window.h"
 
 static bool state_step(struct qp_entry *entry, uint64_t seen, enum qp_state to, uint64_t argument)
@@ -190,6 +191,8 @@ static bool finish(const struct qp_worker *worker, struct qp_entry *entry, uint6
     enum wish wish = wants_removal(worker, entry);
     if (wish == STAYS)
         return state_step(entry, seen, QP_STATE_LIVE, 0);
+    if (qp_traits_kind(entry->traits) == QP_KIND_LIMIT)
+        qp_victim_forget(worker->view, entry->hash, NULL, 0);
     if (!state_step(entry, seen, QP_STATE_DEAD, 0))
         return false;
     if (wish == EXPIRED)

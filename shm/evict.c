@@ -98,36 +98,43 @@ static void bucket_victim(uint64_t level, uint64_t now_ms, struct qp_victim *vic
     victim->share = full_at % (256 * QP_VICTIM_UNIT_MS);
 }
 
-bool qp_evict_remember(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
+/* What is to be known of an entry: at most two victims. Returns how many; -1: it may not go. */
+static int victims_of(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct qp_victim out[2])
 {
     uint32_t window_ms = qp_traits_window_ms(entry->traits);
     bool sliding = qp_traits_algorithm(entry->traits) == QP_ALGORITHM_SLIDING;
-    struct qp_victim victim = {.hash = entry->hash};
     struct terms terms;
     struct qp_use use;
     uint64_t cost = qp_evict_cost(view, entry, now_ms);
     if (cost >> 32 == 0 || cost == QP_EVICT_NEVER)
-        return cost != QP_EVICT_NEVER; /* nothing used: nothing to remember */
+        return cost == QP_EVICT_NEVER ? -1 : 0; /* nothing used: nothing to remember */
     qp_limit_use(view, entry, now_ms, &use);
     if (!terms_of(view, entry, &terms))
-        return false;
+        return -1;
+    out[0] = out[1] = (struct qp_victim){.hash = entry->hash};
     if (use.level) {
-        bucket_victim(use.level, now_ms, &victim);
-        if (victim.until_ms > now_ms + QP_VICTIM_AHEAD_MAX_MS)
-            return false;
-        qp_victim_remember(view, &victim, now_ms);
-        return true;
+        bucket_victim(use.level, now_ms, &out[0]);
+        return out[0].until_ms > now_ms + QP_VICTIM_AHEAD_MAX_MS ? -1 : 1;
     }
     /* A window matters until it ends, a sliding one for another window's time. */
-    victim.until_ms = (use.window + 1 + sliding) * window_ms;
-    victim.resets = use.resets;
-    victim.share = qp_victim_share(use.current, terms.limit);
-    qp_victim_remember(view, &victim, now_ms);
-    if (use.previous) {
-        victim = (struct qp_victim){.hash = entry->hash, .until_ms = (use.window + 1) * window_ms};
-        victim.share = qp_victim_share(use.previous, terms.limit);
-        qp_victim_remember(view, &victim, now_ms);
-    }
+    out[0].until_ms = (use.window + 1 + sliding) * window_ms;
+    out[0].resets = use.resets;
+    out[0].share = qp_victim_share(use.current, terms.limit);
+    out[1].until_ms = (use.window + 1) * window_ms;
+    out[1].share = qp_victim_share(use.previous, terms.limit);
+    return use.previous ? 2 : 1;
+}
+
+bool qp_evict_remember(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
+{
+    struct qp_victim victim[2];
+    int count = victims_of(view, entry, now_ms, victim);
+    if (count < 0)
+        return false;
+    if (qp_traits_kind(entry->traits) == QP_KIND_LIMIT)
+        qp_victim_forget(view, entry->hash, victim, (unsigned)count);
+    for (int i = 0; i < count; i++)
+        qp_victim_remember(view, &victim[i], now_ms);
     return true;
 }
 

@@ -53,6 +53,10 @@ static bool look_at(const struct qp_view *view, const struct qp_entry *entry, ui
     out->refunded = qp_window_refunded(out->refund[out->parity], out->window, out->epoch);
     out->carried = qp_window_carried(out->shard, out->cell[!out->parity], out->refund[!out->parity], out->window - 1,
                                      window_ms);
+    if (qp_unlikely(out->come_round)) {
+        out->open = false;
+        out->count = out->refunded = out->carried = 0;
+    }
     /* The one before may have been read long before this one was: then it had no seal yet, and may have grown since. */
     uint64_t before = out->cell[!out->parity];
     out->ready = out->open && (!is_sliding(entry) || (qp_cell_is_sealed(before) &&
@@ -248,7 +252,7 @@ int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t
         /* The floor: the block may say nothing about a window any more that was reset and then, two windows on, reset again. */
         if (qp_cell_window(cell, parity) != (window & QP_WINDOW_MASK) ||
             qp_window_own_epoch(shard, window, window_ms) != epoch ||
-            (shard && shard->tombstone.timestamp && epoch <= shard->floor))
+            qp_window_is_under_floor(shard, epoch, window, window_ms, (uint32_t)qp_window_skew(window_ms)))
             return 1;
         uint64_t count = qp_window_own_count(shard, cell, window, window_ms), refunded = qp_epoch_count(word, tag);
         if (n > count || refunded > count - n)

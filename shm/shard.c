@@ -14,13 +14,13 @@
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-/* Whether a cell of a limit holds nothing that outlives the delete whose floor is `floor`: an older window is under the
- * floor, the same one must hold no more than was cut. */
+/* Whether a cell of a limit holds nothing that outlives the delete: it is empty, or what was cut then. Not by its being older than the delete: the clock may
+ * have gone back since. */
 static bool windowed_cell_idle(const struct qp_shard *shard, uint64_t cell, unsigned parity, uint32_t window_ms)
 {
-    uint64_t deleted_in = qp_epoch_window(shard->floor, window_ms);
-    int32_t ahead = qp_window_ahead(qp_cell_window(cell, parity), deleted_in & QP_WINDOW_MASK);
-    return qp_cell_count(cell) == 0 || ahead < 0 || (ahead == 0 && qp_cell_count(cell) == shard->own[parity].base);
+    uint64_t cut = qp_epoch_window(shard->own[parity].epoch, window_ms);
+    return qp_cell_count(cell) == 0 ||
+           (qp_cell_window(cell, parity) == (cut & QP_WINDOW_MASK) && qp_cell_count(cell) == shard->own[parity].base);
 }
 
 static bool cells_idle(const struct qp_entry *entry, const struct qp_shard *shard)
@@ -46,7 +46,8 @@ bool qp_shard_is_idle_tombstone(const struct qp_view *view, const struct qp_entr
 static void read_windowed(const struct qp_entry *entry, const struct qp_shard *shard, uint32_t window_ms,
                           uint64_t now_ms, struct qp_reading *out)
 {
-    uint64_t cell[2] = {qp_load_relaxed(&entry->cell[0]), qp_load_relaxed(&entry->cell[1])};
+    uint64_t cell[2];
+    qp_window_read_cells(entry, window_ms, now_ms, cell);
     uint64_t refund[2] = {qp_load_relaxed(&entry->refund[0]), qp_load_relaxed(&entry->refund[1])};
     uint64_t window = qp_window_current(entry, cell, window_ms, now_ms);
     unsigned parity = window & 1;
@@ -120,6 +121,7 @@ static struct qp_version mint(const struct qp_worker *worker, const struct qp_sh
 /* What one change sees and makes. */
 struct change {
     struct qp_entry *entry;
+    uint64_t ref;               /* the reference it starts from */
     const struct qp_shard *old; /* NULL: none */
     struct qp_shard *next;      /* a copy of old, or zeros */
     int64_t value;              /* in: of a set. out: what was ended */
@@ -147,6 +149,7 @@ static int publish(struct qp_worker *worker, struct qp_entry *entry, change_func
     struct change change = {.entry = entry, .next = (struct qp_shard *)(void *)qp_block_at(view, block)};
     for (;;) {
         uint64_t ref = qp_load_acquire(&entry->shard);
+        change.ref = ref;
         change.old = qp_shard_at(view, ref);
         change.value = *value;
         copy_shard(change.next, change.old);
@@ -182,11 +185,13 @@ static int end_plain(struct change *change)
 }
 
 /* The tag of a refund word has fewer bits than there can be resets: what was given back 1,024 resets ago must not count again. */
-static void forget_refunds(struct qp_entry *entry, uint64_t window, uint64_t epoch)
+static void forget_refunds(const struct change *change, uint64_t window, uint64_t epoch)
 {
+    struct qp_entry *entry = change->entry;
     uint64_t tag = qp_epoch_tag(window, epoch & QP_EPOCH_RESETS_MASK);
     uint64_t word = qp_load_acquire(&entry->refund[window & 1]);
-    if (qp_epoch_count(word, tag) != 0)
+    /* The reference after the word: if it is still ours, nobody was in that epoch yet when the word was read, so none of its units are in it. */
+    if (qp_epoch_count(word, tag) != 0 && qp_load_acquire(&entry->shard) == change->ref)
         qp_cas_acq_rel(&entry->refund[window & 1], &word, tag); /* lost: it has another tag by now */
 }
 
@@ -195,7 +200,8 @@ static int end_windowed(const struct qp_worker *worker, struct change *change)
 {
     struct qp_entry *entry = change->entry;
     uint32_t window_ms = qp_traits_window_ms(entry->traits);
-    uint64_t cell[2] = {qp_load_relaxed(&entry->cell[0]), qp_load_relaxed(&entry->cell[1])};
+    uint64_t cell[2];
+    qp_window_read_cells(entry, window_ms, worker->now_ms, cell);
     uint64_t window = qp_window_current(entry, cell, window_ms, worker->now_ms);
     uint64_t epoch = qp_window_own_epoch(change->old, window, window_ms);
     unsigned parity = window & 1;
@@ -207,7 +213,7 @@ static int end_windowed(const struct qp_worker *worker, struct change *change)
     change->next->own[parity].base = qp_cell_count_in(cell[parity], window);
     change->next->own[parity].epoch = epoch + 1;
     change->next->floor = epoch;
-    forget_refunds(entry, window, epoch + 1);
+    forget_refunds(change, window, epoch + 1);
     return 0;
 }
 
@@ -217,7 +223,8 @@ static int end_bucket(const struct qp_worker *worker, struct change *change)
     uint64_t cell = qp_load_relaxed(&change->entry->cell[0]);
     const struct qp_row *row = qp_strategy_row_of(worker->view, change->entry);
     uint64_t level = qp_bucket_level(cell, change->next->own[1].base, worker->now_ms);
-    change->value = row && row->tick ? (int64_t)(level / row->tick + (level % row->tick != 0)) : 0;
+    bool was_full = !row || !row->tick || qp_bucket_clock_went_back(change->entry, worker->now_ms);
+    change->value = was_full ? 0 : (int64_t)(level / row->tick + (level % row->tick != 0));
     change->next->own[0].epoch++;
     change->next->own[0].base = cell;
     change->next->own[1].base += level;
@@ -229,6 +236,22 @@ static int end_limit(const struct qp_worker *worker, struct change *change)
 {
     return qp_traits_algorithm(change->entry->traits) == QP_ALGORITHM_BUCKET ? end_bucket(worker, change)
                                                                              : end_windowed(worker, change);
+}
+
+/* A delete cuts what the other cell holds, of the window before or of one that is long over, as well: so that it can be told from what comes. */
+static void cut_other(struct change *change)
+{
+    uint32_t window_ms = qp_traits_window_ms(change->entry->traits);
+    uint64_t window = qp_epoch_window(change->next->floor, window_ms);
+    unsigned parity = !(window & 1);
+    uint64_t cell = qp_load_relaxed(&change->entry->cell[parity]);
+    uint64_t other = window + (uint64_t)(int64_t)qp_window_ahead(qp_cell_window(cell, parity), window & QP_WINDOW_MASK);
+    uint64_t epoch = qp_window_own_epoch(change->old, other, window_ms);
+    if (qp_cell_count(cell) == 0 || (epoch & QP_EPOCH_RESETS_MASK) == QP_EPOCH_RESETS_MASK)
+        return;
+    change->next->own[parity].base = qp_cell_count(cell);
+    change->next->own[parity].epoch = epoch + 1;
+    forget_refunds(change, other, epoch + 1);
 }
 
 static bool nothing_there(const struct change *change)
@@ -247,6 +270,8 @@ static int make_delete(const struct qp_worker *worker, struct change *change)
         QP_SHARD_REGISTER_VALUE(change->next) = 0;
     } else if (qp_traits_window_ms(traits)) {
         error = end_limit(worker, change);
+        if (!error && qp_traits_algorithm(traits) != QP_ALGORITHM_BUCKET)
+            cut_other(change);
     } else {
         change->next->floor = change->next->own[0].epoch;
         error = end_plain(change);

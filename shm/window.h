@@ -49,13 +49,22 @@ static inline uint64_t qp_window_refunded(uint64_t refund_word, uint64_t window,
     return qp_epoch_count(refund_word, qp_epoch_tag(window, epoch & QP_EPOCH_RESETS_MASK));
 }
 
+/* Whether a delete or reset took this epoch of `window` along, as far as `reach` windows back: it may have been made before the clock went back, and
+ * then it says nothing about the windows of now. */
+static inline bool qp_window_is_under_floor(const struct qp_shard *shard, uint64_t epoch, uint64_t window, uint32_t window_ms,
+                                            uint32_t reach)
+{
+    return qp_unlikely(shard && shard->tombstone.timestamp && epoch <= shard->floor) &&
+           qp_epoch_window(shard->floor, window_ms) <= window + reach;
+}
+
 /* What of `window` still counts in the window after it: its own epoch's count less refunds, or nothing, if a delete or reset took it along (one
  * floor serves both parities). */
 static inline uint64_t qp_window_carried(const struct qp_shard *shard, uint64_t cell, uint64_t refund_word, uint64_t window,
                                          uint32_t window_ms)
 {
     uint64_t epoch = qp_window_own_epoch(shard, window, window_ms);
-    if (qp_unlikely(shard && shard->tombstone.timestamp && epoch <= shard->floor))
+    if (qp_window_is_under_floor(shard, epoch, window, window_ms, 1))
         return 0;
     uint64_t count = qp_window_own_count(shard, cell, window, window_ms);
     uint64_t refunded = qp_window_refunded(refund_word, window, epoch);
@@ -79,12 +88,22 @@ static inline bool qp_window_has_come_round(const struct qp_entry *entry, uint32
     return now_ms > opened_ms && now_ms - opened_ms > (uint64_t)window_ms << 22;
 }
 
+/* Both cells as they are to be read: relaxed, and empty if void. */
+static inline void qp_window_read_cells(const struct qp_entry *entry, uint32_t window_ms, uint64_t now_ms, uint64_t cell[2])
+{
+    bool is_void = qp_window_has_come_round(entry, window_ms, now_ms);
+    cell[0] = is_void ? 0 : qp_load_relaxed(&entry->cell[0]);
+    cell[1] = is_void ? 0 : qp_load_relaxed(&entry->cell[1]);
+}
+
 /* The window that the caller's clock says, or a newer one that a cell has reached already: time does not go back for one
  * whose clock is behind. A sealed window is over. */
 static inline uint64_t qp_window_current(const struct qp_entry *entry, const uint64_t cell[2], uint32_t window_ms,
                                          uint64_t now_ms)
 {
     uint64_t window = now_ms / window_ms;
+    if (qp_unlikely(qp_window_has_come_round(entry, window_ms, now_ms)))
+        return window;
     for (unsigned parity = 0; parity < 2; parity++) {
         int32_t ahead = qp_window_ahead(qp_cell_window(cell[parity], parity), window & QP_WINDOW_MASK);
         if ((cell[parity] & (QP_CELL_COUNT_MASK | QP_CELL_SEALED)) == 0)
