@@ -99,36 +99,42 @@ void qp_care_bystander(struct quipu *q, struct qp_worker *worker)
         partial_pass(q, worker, BYSTANDER_BUDGET_US);
 }
 
-/* One stretch of everything that can become free: entries, with eviction if wanted; blocks. Returns how many did. */
-static uint64_t search_stretch(struct quipu *q, struct qp_worker *worker, uint64_t first, bool evict)
+/* One stretch of blocks and tables. Returns how many became free. */
+static uint64_t search_blocks(struct quipu *q, struct qp_worker *worker, uint64_t first)
 {
-    uint64_t entries = q->view.entry_count, freed = 0, end = first + QP_ROOM_STRETCH;
     struct qp_sweep sweep = {0};
-    if (first < entries)
-        freed = qp_room_make(worker, (uint32_t)first, evict);
-    for (int round = 0; round < 2 && end > entries && !sweep.freed; round++) {
-        uint64_t from = first < entries ? entries : first;
-        qp_sweep_range(worker, from, end - from, &sweep);
+    for (int round = 0; round < 2 && !sweep.freed; round++) {
+        qp_sweep_range(worker, first, QP_ROOM_STRETCH, &sweep);
         if (!sweep.freed && !pass_grace(q, &sweep))
             break;
     }
-    return freed + sweep.freed;
+    return sweep.freed;
 }
 
-/* Stretch by stretch, from where the last search stopped, whoever that was. */
-static bool search(struct quipu *q, struct qp_worker *worker, bool evict)
+/* Stretch by stretch, from where the last search stopped, whoever that was. An entry that leaves gives back its blocks as well. */
+static bool search_entries(struct quipu *q, struct qp_worker *worker, bool evict)
 {
-    uint64_t items = qp_sweep_items(&q->view), stretches = (items + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
-    worker->now_ms = qp_time_publish(&q->view);
+    uint64_t stretches = ((uint64_t)q->view.entry_count + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
     for (uint64_t i = 0; i < stretches; i++) {
         uint64_t first = qp_add_relaxed(&q->view.header->room_cursor, 1) % stretches * QP_ROOM_STRETCH;
-        if (!search_stretch(q, worker, first, evict))
+        if (!qp_room_make(worker, (uint32_t)first, evict))
             continue;
-        if (first < q->view.entry_count)
-            worker->place = first / 64; /* where the free ones are */
+        worker->place = first / 64; /* where the free ones are */
         return true;
     }
     return false;
+}
+
+static bool search(struct quipu *q, struct qp_worker *worker, bool evict)
+{
+    uint64_t items = qp_sweep_items(&q->view);
+    worker->now_ms = qp_time_publish(&q->view);
+    if (worker->lacked == QP_CLASS_ENTRY)
+        return search_entries(q, worker, evict);
+    for (uint64_t first = q->view.entry_count; first < items; first += QP_ROOM_STRETCH)
+        if (search_blocks(q, worker, first))
+            return true;
+    return search_entries(q, worker, evict);
 }
 
 bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attempt, bool evict)

@@ -206,8 +206,10 @@ static struct qp_thread *add_thread(struct quipu *q, const void *who)
     uint64_t number = (uint64_t)(slot - q->view.slots);
     thread->who = who;
     /* Golden-ratio steps: threads start their searches far apart. */
-    thread->worker = (struct qp_worker){&q->view, slot, q->private_->tenant.owner,
-                                        number * UINT64_C(0x9e3779b97f4a7c15) >> 32, 0};
+    thread->worker = (struct qp_worker){.view = &q->view,
+                                        .slot = slot,
+                                        .owner = q->private_->tenant.owner,
+                                        .place = number * UINT64_C(0x9e3779b97f4a7c15) >> 32};
     return thread;
 }
 

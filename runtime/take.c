@@ -76,11 +76,11 @@ static int take_new(struct qp_worker *worker, const struct qp_key *key, const st
     struct qp_entry *draft = &birth.draft;
     if (qp_traits_algorithm(draft->traits) == QP_ALGORITHM_BUCKET)
         draft->cell[0] = take->unix_ms * QP_BUCKET_PER_MS;
-    qp_evict_recall(view, key->hash, row, take->unix_ms, draft, &birth.resets);
+    qp_evict_recall(view, key->hash, row, take->unix_ms, &birth);
     int result = ask(view, draft, row, take);
     if (result || take->look)
         return shadowed(row, result, take);
-    if (birth.resets)
+    if (birth.resets && qp_epoch_window(take->verdict.epoch, qp_traits_window_ms(draft->traits)) == birth.window)
         take->verdict.epoch += birth.resets;
     worker->now_ms = take->unix_ms;
     result = qp_entry_create(worker, key, &birth, where);

@@ -100,6 +100,7 @@ bool qp_block_claim(struct qp_worker *worker, unsigned class_number, uint32_t *i
         looked += step;
         word = word + step < words ? word + step : 0;
     }
+    worker->lacked = class_number;
     return false;
 }
 

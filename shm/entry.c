@@ -35,7 +35,7 @@ static bool fill_shard(struct qp_worker *worker, struct qp_entry *entry, const s
         if (kind == QP_KIND_REGISTER)
             qp_shard_fill_register(worker, shard, birth->register_value);
         else
-            qp_shard_fill_window(worker, shard, worker->now_ms / window_ms, window_ms, birth->resets);
+            qp_shard_fill_window(worker, shard, birth->window, window_ms, birth->resets);
     } else {
         return true;
     }

@@ -25,7 +25,8 @@ struct qp_birth {
     struct qp_entry draft;  /* traits, strategy, cells, refunds, used_at_s */
     int64_t register_value; /* registers */
     uint64_t units;         /* in flight: the limit */
-    uint64_t resets;        /* limits: within the current window, before the key was evicted */
+    uint64_t resets;        /* limits: within `window`, before the key was evicted */
+    uint64_t window;
 };
 
 /* Inserts a key. 1: done, *entry is LIVE. 0: it is there already, as *entry, in whatever state. -QP_EFULL: nothing free.

@@ -20,6 +20,10 @@ static uint64_t used_at_ms(const struct qp_view *view, const struct qp_entry *en
 bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
 {
     unsigned kind = qp_traits_kind(entry->traits);
+    /* What was used just now, without a look at its strategy: most are. */
+    if (kind == QP_KIND_LIMIT && now_ms <= (uint64_t)qp_load_relaxed(&entry->used_at_s) * 1000 +
+                                               qp_traits_window_ms(entry->traits))
+        return false;
     if (kind == QP_KIND_INFLIGHT) {
         if (!qp_flight_is_empty(view, entry))
             return false;
@@ -32,8 +36,8 @@ bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, 
         return false;
     /* A unit of a window may have been taken at its very end. */
     uint64_t last_ms = used_at_ms(view, entry) + qp_traits_window_ms(entry->traits);
-    if (kind == QP_KIND_LIMIT && qp_bucket_level_of(view, entry, now_ms) != 0 &&
-        qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET)
+    if (kind == QP_KIND_LIMIT && qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET &&
+        qp_bucket_level_of(view, entry, now_ms) != 0)
         return false;
     return now_ms > last_ms && now_ms - last_ms > idle_ms;
 }
@@ -151,19 +155,30 @@ static void recall_bucket(const struct qp_view *view, uint64_t hash, const struc
         draft->cell[0] = full_at * (QP_BUCKET_PER_MS / 256);
 }
 
-void qp_evict_recall(const struct qp_view *view, uint64_t hash, const struct qp_row *row, uint64_t now_ms,
-                     struct qp_entry *draft, uint64_t *resets)
+/* The window that the caller's clock says, or a newer one that is remembered. `until` is the window's end, rounded up by less than a window. */
+static uint64_t newest_window(const struct qp_view *view, uint64_t hash, uint32_t window_ms, bool sliding, uint64_t now_ms)
 {
+    uint64_t window = now_ms / window_ms, newest = window + (uint64_t)qp_window_skew(window_ms);
+    struct qp_victim victim = {.hash = hash};
+    if (!qp_victim_recall_latest(view, &victim, now_ms, (newest + 1 + sliding) * window_ms + QP_VICTIM_UNIT_MS))
+        return window;
+    uint64_t known = victim.until_ms / window_ms - 1 - sliding;
+    return known > window ? known : window;
+}
+
+void qp_evict_recall(const struct qp_view *view, uint64_t hash, const struct qp_row *row, uint64_t now_ms,
+                     struct qp_birth *birth)
+{
+    struct qp_entry *draft = &birth->draft;
     uint32_t window_ms = qp_traits_window_ms(draft->traits);
     bool sliding = qp_traits_algorithm(draft->traits) == QP_ALGORITHM_SLIDING;
-    *resets = 0;
     if (qp_traits_kind(draft->traits) != QP_KIND_LIMIT || row->limit == 0 || window_ms == 0)
         return;
     if (qp_traits_algorithm(draft->traits) == QP_ALGORITHM_BUCKET) {
         recall_bucket(view, hash, row, now_ms, draft);
         return;
     }
-    uint64_t window = now_ms / window_ms;
+    uint64_t window = newest_window(view, hash, window_ms, sliding, now_ms);
     struct qp_victim now = {.hash = hash, .until_ms = (window + 1 + sliding) * window_ms};
     struct qp_victim before = {.hash = hash, .until_ms = (window + 1) * window_ms};
     bool known = qp_victim_recall(view, &now), carried = sliding && qp_victim_recall(view, &before);
@@ -173,6 +188,7 @@ void qp_evict_recall(const struct qp_view *view, uint64_t hash, const struct qp_
         draft->used_at_s = (uint32_t)(now_ms / 1000);
     if (!known)
         return;
-    *resets = now.resets;
+    birth->resets = now.resets;
+    birth->window = window;
     draft->cell[window & 1] = qp_cell_make(window, qp_victim_used(now.share, row->limit));
 }

@@ -22,8 +22,9 @@ uint64_t qp_evict_cost(const struct qp_view *view, const struct qp_entry *entry,
 /* Puts what an entry has used into the victim table, after the grace period in which its last users finished. false: it may not go. */
 bool qp_evict_remember(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms);
 
-/* Gives a draft of a key's entry what is remembered of the key; *resets: within the window, for its shard block. */
+/* Gives the draft of a key's entry what is remembered of the key, in the newest window that anything is remembered of: who is late is
+ * decided there, as by the entry itself. */
 void qp_evict_recall(const struct qp_view *view, uint64_t hash, const struct qp_row *row, uint64_t now_ms,
-                     struct qp_entry *draft, uint64_t *resets);
+                     struct qp_birth *birth);
 
 #endif

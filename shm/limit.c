@@ -262,7 +262,7 @@ int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t
     }
 }
 
-void qp_limit_use(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct qp_use *out)
+void qp_limit_use_slowly(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct qp_use *out)
 {
     uint32_t window_ms = qp_traits_window_ms(entry->traits);
     struct look look;

@@ -96,6 +96,26 @@ struct qp_use {
     uint64_t resets;   /* within the current window */
     uint64_t level;    /* buckets: 1/64 ns until it is full again */
 };
-void qp_limit_use(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct qp_use *out);
+void qp_limit_use_slowly(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct qp_use *out);
+
+/* The common case inline: a fixed window that was never reset. */
+static inline void qp_limit_use(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms,
+                                struct qp_use *out)
+{
+    uint64_t traits = entry->traits;
+    uint32_t window_ms = qp_traits_window_ms(traits);
+    uint64_t cell[2] = {qp_load_acquire(&entry->cell[0]), qp_load_acquire(&entry->cell[1])};
+    uint64_t window = window_ms ? now_ms / window_ms : 0;
+    uint64_t other = cell[!(window & 1)];
+    if (traits >> 59 != (QP_ALGORITHM_FIXED << 3 | QP_KIND_LIMIT) || window_ms == 0 ||
+        qp_load_acquire(&entry->shard) != 0 || qp_cell_count_in(cell[window & 1], window) == 0 ||
+        (other && qp_window_ahead(qp_cell_window(other, !(window & 1)), window & QP_WINDOW_MASK) > 0)) {
+        qp_limit_use_slowly(view, entry, now_ms, out);
+        return;
+    }
+    uint64_t count = qp_cell_count_in(cell[window & 1], window);
+    uint64_t refunded = qp_epoch_count(qp_load_acquire(&entry->refund[window & 1]), qp_epoch_tag(window, 0));
+    *out = (struct qp_use){.window = window, .current = count > refunded ? count - refunded : 0};
+}
 
 #endif

@@ -21,15 +21,33 @@ struct sample {
     uint64_t cost;
 };
 
-static void finish_sample(struct qp_worker *worker, struct sample *sample, struct leaving *leaving)
+/* The cheapest of each sample. */
+struct candidates {
+    uint32_t count;
+    struct sample sample[QP_ROOM_STRETCH / QP_ROOM_SAMPLE + 1];
+};
+
+static void finish_sample(struct sample *sample, struct candidates *candidates)
 {
-    struct qp_entry *entry = &worker->view->entries[sample->best];
-    if (sample->cost != QP_EVICT_NEVER && qp_entry_evict(worker, entry, sample->cost))
-        leaving->index[leaving->count++] = sample->best;
+    if (sample->cost != QP_EVICT_NEVER)
+        candidates->sample[candidates->count++] = *sample;
     *sample = (struct sample){.cost = QP_EVICT_NEVER};
 }
 
-static void look(struct qp_worker *worker, uint32_t index, bool evict, struct sample *sample, struct leaving *leaving)
+static void evict_all(struct qp_worker *worker, struct candidates *candidates, struct leaving *leaving)
+{
+    qp_grace_enter(worker->view, worker->slot);
+    for (uint32_t i = 0; i < candidates->count; i++) {
+        const struct sample *sample = &candidates->sample[i];
+        if (qp_entry_evict(worker, &worker->view->entries[sample->best], sample->cost))
+            leaving->index[leaving->count++] = sample->best;
+    }
+    qp_grace_exit(worker->slot);
+    candidates->count = 0;
+}
+
+static void look(struct qp_worker *worker, uint32_t index, bool evict, struct sample *sample,
+                 struct candidates *candidates, struct leaving *leaving)
 {
     struct qp_entry *entry = &worker->view->entries[index];
     enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
@@ -47,7 +65,7 @@ static void look(struct qp_worker *worker, uint32_t index, bool evict, struct sa
         sample->best = index;
     }
     if (++sample->looked == QP_ROOM_SAMPLE)
-        finish_sample(worker, sample, leaving);
+        finish_sample(sample, candidates);
 }
 
 /* Takes the steps that are due, and forgets what has stayed or is free. Returns how many became free. */
@@ -73,25 +91,41 @@ static uint32_t advance_all(struct qp_worker *worker, struct leaving *leaving)
     return freed;
 }
 
+/* Until all that is leaving has left, or stays, or somebody stands still inside a section: then what was begun here is finished by whoever comes by
+ * later. Returns how many became free. */
+static uint32_t see_off(struct qp_worker *worker, struct leaving *leaving)
+{
+    uint32_t freed = 0;
+    for (int round = 0; round < ROUNDS && leaving->count; round++) {
+        freed += advance_all(worker, leaving);
+        if (leaving->count && !qp_grace_poll(worker->view) && !qp_grace_poll(worker->view))
+            break;
+    }
+    return freed;
+}
+
 uint32_t qp_room_make(struct qp_worker *worker, uint32_t first, bool evict)
 {
     const struct qp_view *view = worker->view;
     struct leaving leaving = {.count = 0};
+    struct candidates candidates = {.count = 0};
     struct sample sample = {.cost = QP_EVICT_NEVER};
-    uint32_t end = view->entry_count - first > QP_ROOM_STRETCH ? first + QP_ROOM_STRETCH : view->entry_count, freed = 0;
+    uint32_t end = view->entry_count - first > QP_ROOM_STRETCH ? first + QP_ROOM_STRETCH : view->entry_count;
     for (uint32_t i = first ? first : 1; i < end;) {
         uint32_t stop = end - i > ITEMS_PER_SECTION ? i + ITEMS_PER_SECTION : end;
         qp_grace_enter(view, worker->slot);
         for (; i < stop; i++)
-            look(worker, i, evict, &sample, &leaving);
-        if (i == end && sample.looked)
-            finish_sample(worker, &sample, &leaving);
+            look(worker, i, evict, &sample, &candidates, &leaving);
         qp_grace_exit(worker->slot);
     }
-    for (int round = 0; round < ROUNDS && leaving.count; round++) {
-        freed += advance_all(worker, &leaving);
-        if (leaving.count && !qp_grace_poll(view) && !qp_grace_poll(view))
-            break; /* somebody stands still inside a section: what was begun here is finished by whoever comes by later */
+    if (sample.looked)
+        finish_sample(&sample, &candidates);
+    if (leaving.count < (end - first) / QP_ROOM_ENOUGH)
+        evict_all(worker, &candidates, &leaving);
+    uint32_t freed = see_off(worker, &leaving);
+    if (freed == 0 && leaving.count == 0 && candidates.count) { /* what had expired was used again */
+        evict_all(worker, &candidates, &leaving);
+        freed = see_off(worker, &leaving);
     }
     return freed;
 }

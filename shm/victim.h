@@ -48,6 +48,8 @@ static inline uint64_t qp_victim_share(uint64_t used, uint64_t limit)
 {
     if (used >= limit)
         return QP_VICTIM_SHARE_FULL;
+    if (limit <= UINT64_C(1) << 48)
+        return (used * QP_VICTIM_SHARE_FULL + limit - 1) / limit;
     return (uint64_t)(((unsigned __int128)used * QP_VICTIM_SHARE_FULL + limit - 1) / limit);
 }
 

@@ -60,6 +60,7 @@ struct qp_worker {
     struct qp_slot *slot;
     uint64_t owner;     /* who claims: the process record and its generation */
     uint64_t place;     /* where this thread looks for free things first, so that threads stay apart */
+    unsigned lacked;    /* class of which it found none free the last time */
     uint64_t now_ms;    /* unix time, for versions and for what has been idle; set by the caller of what needs it */
 };
 
