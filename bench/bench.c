@@ -24,6 +24,7 @@
 /* What one worker counted; its own lines, written once at the end of a slice. */
 struct tally {
     _Alignas(BENCH_SHARED_ALIGN) uint64_t ops;
+    uint64_t refused;
     uint64_t seen;
     uint64_t elapsed_ns;
     uint64_t cpu_ns;
@@ -138,10 +139,12 @@ static int worker_slice(struct bench_team *team, struct bench_worker *worker)
     struct tally *tally = &team->page->tallies[worker->index];
     uint64_t cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     uint64_t elapsed_ns = clock_ns(CLOCK_MONOTONIC);
+    worker->refused = 0;
     int failed = team->contender->run(team->state, worker);
     tally->elapsed_ns = clock_ns(CLOCK_MONOTONIC) - elapsed_ns;
     tally->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns;
     tally->ops = worker->ops;
+    tally->refused = worker->refused;
     tally->seen = worker->seen;
     return failed;
 }
@@ -265,6 +268,7 @@ int bench_team_end(struct bench_team *team, struct bench_slice *out)
     *out = (struct bench_slice){0};
     for (unsigned i = 0; i < team->workers; i++) {
         out->ops += page->tallies[i].ops;
+        out->refused += page->tallies[i].refused;
         out->seen += page->tallies[i].seen;
         out->elapsed_ns += page->tallies[i].elapsed_ns;
         out->cpu_ns += page->tallies[i].cpu_ns;

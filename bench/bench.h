@@ -45,15 +45,32 @@ void bench_keys_free(struct bench_keys *keys);
 /* ---- contenders --------------------------------------------------------------------------------- */
 
 enum bench_op {
-    BENCH_OP_ADD_HANDLE, /* add 1 to one counter that was looked up before */
-    BENCH_OP_ADD,        /* add 1 to the counter of a key */
-    BENCH_OP_GET,        /* read the counter of a key */
-    BENCH_OP_EACH        /* visit all keys; one key visited is one operation */
+    BENCH_OP_ADD_HANDLE,  /* add 1 to one counter that was looked up before */
+    BENCH_OP_ADD,         /* add 1 to the counter of a key */
+    BENCH_OP_GET,         /* read the counter of a key */
+    BENCH_OP_EACH,        /* visit all keys; one key visited is one operation */
+    BENCH_OP_TAKE,        /* take 1 unit of the limit of a key; there are always some left */
+    BENCH_OP_TAKE_HANDLE, /* take 1 unit of one limit that was looked up before */
+    BENCH_OP_DENIED,      /* ask for 1 unit of the limit of a key; none is left */
+    BENCH_OP_NEW,         /* take 1 unit of the limit of a key never seen before, where no room is left */
+    BENCH_OP_ENTER_LEAVE  /* enter an in-flight limit and leave it again */
+};
+
+enum bench_algorithm { BENCH_FIXED, BENCH_SLIDING, BENCH_BUCKET };
+
+/* What each key of a row is limited to. All zero in the rows about counters. */
+struct bench_limit {
+    enum bench_algorithm algorithm;
+    uint64_t units; /* in a window; buckets: in a full one; in flight: at once */
+    uint64_t window_ms;
+    uint64_t unit_ns; /* buckets: a unit comes back in this time */
+    uint64_t used;    /* units taken, or in, when the key has been loaded */
 };
 
 struct bench_job {
     enum bench_op op;
     unsigned workers_max;
+    struct bench_limit limit;
     int acks_each;   /* the workers raise their acked */
     const char *dir; /* private, on a file system in memory; a contender puts its files there */
     const struct bench_keys *keys;
@@ -65,9 +82,10 @@ struct bench_worker {
     size_t draw_at;          /* the next draw */
     const _Atomic int *stop; /* set at the end of the slice */
     _Atomic uint64_t
-        *acked;    /* not NULL: raised after every operation, so that it is known what a killed worker had done */
-    uint64_t ops;  /* out: of this slice */
-    uint64_t seen; /* out: sum of the counts that were read; every counter is loaded with 1 */
+        *acked;       /* not NULL: raised after every operation, so that it is known what a killed worker had done */
+    uint64_t ops;     /* out: of this slice */
+    uint64_t seen;    /* out: sum of the counts that were read (every counter is loaded with 1); requests admitted */
+    uint64_t refused; /* out: new keys for which there was no room, as the answer said */
 };
 
 /* The functions return 0, or -1 after saying why with bench_error. The state is made before the workers are
@@ -75,10 +93,11 @@ struct bench_worker {
 struct bench_contender {
     const char *name;
     const char *what;
+    const char *program; /* that must be installed for it to take part; NULL: none */
     int (*setup)(const struct bench_job *job, void **state); /* makes the store and loads every key with 1 */
     int (*attach)(void *state, unsigned worker);             /* in a new worker; NULL: nothing to do */
     int (*run)(void *state, struct bench_worker *worker);    /* one slice */
-    int (*sum)(void *state, int64_t *out);                   /* of all counters; NULL: it has none */
+    int (*sum)(void *state, int64_t *out);                   /* of all counts; NULL: it has none */
     void (*teardown)(void *state);
 };
 
@@ -93,6 +112,7 @@ void bench_shared_free(void *memory, size_t bytes);
 /* What one contender's workers did in one slice, all of them together. */
 struct bench_slice {
     uint64_t ops;
+    uint64_t refused;
     uint64_t seen;
     uint64_t elapsed_ns; /* sum of what each worker measured around its loop */
     uint64_t cpu_ns;     /* of it, on a CPU */

@@ -214,7 +214,7 @@ static int store_run(void *state, struct bench_worker *worker)
         return bench_loop(worker, store_get, state);
     case BENCH_OP_EACH:
         return bench_walk_loop(worker, store_walk, state);
-    case BENCH_OP_ADD_HANDLE:
+    default:
         break;
     }
     return bench_error("lmdb has no such operation");

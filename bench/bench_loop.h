@@ -7,6 +7,9 @@
 
 #include "bench.h"
 
+#include <string.h>
+#include <unistd.h>
+
 /* One operation on one key; adds what it read, if anything, to *seen. 0, or -1 after bench_error. */
 typedef int bench_key_op(void *context, const struct bench_key *key, uint64_t *seen);
 
@@ -51,6 +54,40 @@ static inline __attribute__((always_inline)) int bench_loop(struct bench_worker 
         ops += BENCH_OPS_PER_LOOK;
     } while (!bench_stopped(worker));
     worker->draw_at = at;
+    worker->ops = ops;
+    worker->seen = seen;
+    return 0;
+}
+
+#define BENCH_NEW_PREFIX "addr:"
+#define BENCH_NEW_BYTES (sizeof(BENCH_NEW_PREFIX) - 1 + sizeof(uint64_t))
+
+/* A key that nobody used before: 8 bytes that look random behind the prefix. The multiplier is odd, so no two of one
+ * row are equal. */
+static inline void bench_key_new(struct bench_key *key, uint64_t number)
+{
+    uint64_t scattered = number * 0x9e3779b97f4a7c15ull;
+    key->bytes = BENCH_NEW_BYTES;
+    memcpy(key->text, BENCH_NEW_PREFIX, sizeof(BENCH_NEW_PREFIX) - 1);
+    memcpy(key->text + sizeof(BENCH_NEW_PREFIX) - 1, &scattered, sizeof(scattered));
+}
+
+/* The loop for BENCH_OP_NEW. The key is written within it, which is the same for everybody. */
+static inline __attribute__((always_inline)) int bench_loop_new(struct bench_worker *worker, bench_key_op *op,
+                                                                void *context)
+{
+    uint64_t first = (uint64_t)getpid() << 40; /* apart from every other worker of this row */
+    uint64_t ops = 0;
+    uint64_t seen = 0;
+    do {
+        for (unsigned i = 0; i < BENCH_OPS_PER_LOOK; i++) {
+            struct bench_key key;
+            bench_key_new(&key, first + worker->draw_at++);
+            if (__builtin_expect(op(context, &key, &seen), 0))
+                return -1;
+        }
+        ops += BENCH_OPS_PER_LOOK;
+    } while (!bench_stopped(worker));
     worker->ops = ops;
     worker->seen = seen;
     return 0;

@@ -2,72 +2,51 @@
 /* bench_mutex.c: the table that most people would write: robust process-shared mutexes around a plain hash
  * table. With one mutex for all keys, and with one for every 1/256 of the buckets. */
 #include "bench_loop.h"
-#include "table.h"
+#include "limit.h"
+#include "lock.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define LOCKS_MANY 256
 
-struct lock {
-    _Alignas(BENCH_SHARED_ALIGN) pthread_mutex_t mutex;
-};
-
 struct locked_table {
+    const struct bench_job *job;
     struct bench_table table;
-    struct lock *locks;
+    struct bench_lock *locks;
     uint32_t lock_mask;
+    struct bench_table_node *first; /* the first key's, looked up once */
+    struct bench_answer answer;
 };
 
-/* The owner may have died with it. Every change made under it is one word, so the table is sound. */
-static inline int lock_take(pthread_mutex_t *mutex)
+static inline struct bench_lock *lock_of(struct locked_table *locked, uint64_t hash)
 {
-    int error = pthread_mutex_lock(mutex);
-    if (__builtin_expect(error == 0, 1))
-        return 0;
-    if (error == EOWNERDEAD && pthread_mutex_consistent(mutex) == 0)
-        return 0;
-    return bench_error("pthread_mutex_lock: error %d", error);
-}
-
-static inline pthread_mutex_t *lock_of(struct locked_table *locked, uint64_t hash)
-{
-    return &locked->locks[bench_table_bucket(&locked->table, hash) & locked->lock_mask].mutex;
-}
-
-static int locks_make(struct lock *locks, uint32_t count)
-{
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    int error = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    if (!error)
-        error = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    for (uint32_t i = 0; i < count && !error; i++)
-        error = pthread_mutex_init(&locks[i].mutex, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    return error ? bench_error("a robust process-shared mutex: error %d", error) : 0;
+    return &locked->locks[bench_table_bucket(&locked->table, hash) & locked->lock_mask];
 }
 
 static void locked_teardown(void *state)
 {
     struct locked_table *locked = state;
     bench_table_free(&locked->table);
-    bench_shared_free(locked->locks, (locked->lock_mask + 1) * sizeof(struct lock));
+    bench_locks_free(locked->locks, locked->lock_mask + 1);
     free(locked);
 }
 
 static int locked_setup(const struct bench_job *job, void **state, uint32_t lock_count)
 {
+    const struct bench_key *first = &job->keys->keys[0];
     struct locked_table *locked = calloc(1, sizeof(*locked));
     if (!locked)
         return bench_error("no memory for a table");
+    locked->job = job;
     locked->lock_mask = lock_count - 1;
-    locked->locks = bench_shared_alloc(lock_count * sizeof(struct lock));
-    if (!locked->locks || locks_make(locked->locks, lock_count) || bench_table_make(&locked->table, job->keys)) {
+    locked->locks = bench_locks_make(lock_count);
+    if (!locked->locks || bench_table_make(&locked->table, job->keys)) {
         locked_teardown(locked);
         return bench_error("the table under a mutex could not be made");
     }
+    if (job->limit.units)
+        bench_limit_load(&locked->table, &job->limit);
+    locked->first = bench_table_find(&locked->table, bench_hash(first->text, first->bytes), first->text, first->bytes);
     *state = locked;
     return 0;
 }
@@ -82,18 +61,20 @@ static int setup_many(const struct bench_job *job, void **state)
     return locked_setup(job, state, LOCKS_MANY);
 }
 
+/* ---- counters --------------------------------------------------------------------------------------------------- */
+
 static inline int add_key(void *context, const struct bench_key *key, uint64_t *seen)
 {
     (void)seen;
     struct locked_table *locked = context;
     uint64_t hash = bench_hash(key->text, key->bytes); /* outside the lock */
-    pthread_mutex_t *mutex = lock_of(locked, hash);
-    if (lock_take(mutex))
+    struct bench_lock *lock = lock_of(locked, hash);
+    if (bench_lock_take(lock))
         return -1;
     struct bench_table_node *node = bench_table_find(&locked->table, hash, key->text, key->bytes);
     if (node)
-        node->count++;
-    pthread_mutex_unlock(mutex);
+        node->usage.count++;
+    bench_lock_give(lock);
     return node ? 0 : bench_error("table: a key is missing");
 }
 
@@ -101,13 +82,13 @@ static inline int get_key(void *context, const struct bench_key *key, uint64_t *
 {
     struct locked_table *locked = context;
     uint64_t hash = bench_hash(key->text, key->bytes);
-    pthread_mutex_t *mutex = lock_of(locked, hash);
-    if (lock_take(mutex))
+    struct bench_lock *lock = lock_of(locked, hash);
+    if (bench_lock_take(lock))
         return -1;
     struct bench_table_node *node = bench_table_find(&locked->table, hash, key->text, key->bytes);
     if (node)
-        *seen += (uint64_t)node->count;
-    pthread_mutex_unlock(mutex);
+        *seen += (uint64_t)node->usage.count;
+    bench_lock_give(lock);
     return node ? 0 : bench_error("table: a key is missing");
 }
 
@@ -115,16 +96,69 @@ static inline int get_key(void *context, const struct bench_key *key, uint64_t *
 static int walk(void *context, uint64_t *visited, uint64_t *seen)
 {
     struct locked_table *locked = context;
-    if (lock_take(&locked->locks[0].mutex))
+    if (bench_lock_take(&locked->locks[0]))
         return -1;
     for (uint32_t i = 1; i <= locked->table.node_count; i++) {
         const struct bench_table_node *node = &locked->table.nodes[i];
         *visited += node->key_bytes > 0;
-        *seen += (uint64_t)node->count;
+        *seen += (uint64_t)node->usage.count;
     }
-    pthread_mutex_unlock(&locked->locks[0].mutex);
+    bench_lock_give(&locked->locks[0]);
     return 0;
 }
+
+/* ---- limits ----------------------------------------------------------------------------------------------------- */
+
+static inline int take_key(void *context, const struct bench_key *key, uint64_t *seen)
+{
+    struct locked_table *locked = context;
+    uint64_t hash = bench_hash(key->text, key->bytes); /* outside the lock, as the clock is */
+    uint64_t now_ms = bench_now_ms();
+    struct bench_lock *lock = lock_of(locked, hash);
+    if (bench_lock_take(lock))
+        return -1;
+    struct bench_table_node *node = bench_table_find(&locked->table, hash, key->text, key->bytes);
+    if (node)
+        *seen += (uint64_t)bench_limit_take(&node->usage, &locked->job->limit, now_ms, &locked->answer);
+    bench_lock_give(lock);
+    return node ? 0 : bench_error("table: a key is missing");
+}
+
+/* One key, one mutex, no look-up. */
+static inline int take_first(void *context, const struct bench_key *key, uint64_t *seen)
+{
+    (void)key;
+    struct locked_table *locked = context;
+    uint64_t now_ms = bench_now_ms();
+    if (bench_lock_take(&locked->locks[0]))
+        return -1;
+    *seen += (uint64_t)bench_limit_take(&locked->first->usage, &locked->job->limit, now_ms, &locked->answer);
+    bench_lock_give(&locked->locks[0]);
+    return 0;
+}
+
+/* Leaves by the node that it entered: no second look-up. */
+static inline int enter_leave(void *context, const struct bench_key *key, uint64_t *seen)
+{
+    struct locked_table *locked = context;
+    uint64_t hash = bench_hash(key->text, key->bytes);
+    struct bench_lock *lock = lock_of(locked, hash);
+    if (bench_lock_take(lock))
+        return -1;
+    struct bench_table_node *node = bench_table_find(&locked->table, hash, key->text, key->bytes);
+    int admitted = node && bench_limit_enter(&node->usage, &locked->job->limit);
+    bench_lock_give(lock);
+    if (!admitted)
+        return node ? 0 : bench_error("table: a key is missing");
+    *seen += 1;
+    if (bench_lock_take(lock))
+        return -1;
+    node->usage.count--;
+    bench_lock_give(lock);
+    return 0;
+}
+
+/* ---- both ------------------------------------------------------------------------------------------------------- */
 
 static int locked_run(void *state, struct bench_worker *worker)
 {
@@ -135,7 +169,14 @@ static int locked_run(void *state, struct bench_worker *worker)
         return bench_loop(worker, get_key, state);
     case BENCH_OP_EACH:
         return bench_walk_loop(worker, walk, state);
-    case BENCH_OP_ADD_HANDLE:
+    case BENCH_OP_TAKE:
+    case BENCH_OP_DENIED:
+        return bench_loop(worker, take_key, state);
+    case BENCH_OP_TAKE_HANDLE:
+        return bench_loop(worker, take_first, state);
+    case BENCH_OP_ENTER_LEAVE:
+        return bench_loop(worker, enter_leave, state);
+    default:
         break;
     }
     return bench_error("the table under a mutex has no such operation");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_quipu.c: ours, through the public interface of the shared library, as any user calls it. */
+/* bench_quipu.c: ours, through the public interface of the shared library, as any user calls it. Requests ask for the
+ * whole verdict, and for no time: the library reads the clock. */
 #include "bench_loop.h"
 
 #include "quipu.h"
@@ -11,6 +12,8 @@ struct quipu_store {
     const struct bench_job *job;
     struct quipu *q;
     struct quipu_counter handle;
+    struct quipu_verdict verdict;
+    uint64_t refused;
     char path[256];
 };
 
@@ -27,6 +30,60 @@ static void store_teardown(void *state)
     free(store);
 }
 
+static int strategy_put(struct quipu_store *store)
+{
+    const struct bench_limit *limit = &store->job->limit;
+    struct quipu_strategy strategy = {.struct_bytes = sizeof(strategy),
+                                      .kind = QUIPU_KIND_LIMIT,
+                                      .window_ms = limit->window_ms,
+                                      .limit = limit->units,
+                                      .overflow = QUIPU_OVERFLOW_EVICT};
+    if (store->job->op == BENCH_OP_ENTER_LEAVE)
+        strategy.kind = QUIPU_KIND_INFLIGHT;
+    else if (limit->algorithm == BENCH_SLIDING)
+        strategy.algorithm = QUIPU_ALGORITHM_SLIDING;
+    else if (limit->algorithm == BENCH_BUCKET) {
+        strategy.algorithm = QUIPU_ALGORITHM_BUCKET;
+        strategy.burst = limit->units;
+        strategy.limit = limit->window_ms * 1000000 / limit->unit_ns;
+    }
+    return quipu_strategy_put(store->q, "", 0, &strategy);
+}
+
+/* Counts 1, or takes what is used of a limit. */
+static int key_load(struct quipu_store *store, const struct bench_key *key)
+{
+    const struct bench_job *job = store->job;
+    struct quipu_ticket ticket;
+    int code = 0;
+    if (!job->limit.units)
+        return quipu_add(store->q, key->text, key->bytes, 1);
+    if (job->op != BENCH_OP_ENTER_LEAVE)
+        return quipu_take(store->q, key->text, key->bytes, job->limit.used, NULL);
+    for (uint64_t i = 0; i < job->limit.used && !code; i++)
+        code = quipu_enter(store->q, key->text, key->bytes, &ticket);
+    return code;
+}
+
+/* Takes for new keys until one had to go for another. */
+static int store_fill(struct quipu_store *store)
+{
+    struct bench_key key;
+    struct quipu_stat stat = {.evicted = 0};
+    size_t new_keys = 0;
+    for (int code = 0; !stat.evicted; new_keys++) {
+        bench_key_new(&key, new_keys);
+        code = quipu_take(store->q, key.text, key.bytes, 1, NULL);
+        if (!code)
+            code = quipu_stat(store->q, &stat);
+        if (code)
+            return failed_at("filling the segment", code);
+        if (new_keys > 4 * store->job->keys->key_count)
+            return bench_error("quipu: %zu new keys, and none was evicted", new_keys);
+    }
+    return 0;
+}
+
 static int store_make(struct quipu_store *store)
 {
     const struct bench_keys *keys = store->job->keys;
@@ -35,11 +92,13 @@ static int store_make(struct quipu_store *store)
     if (code)
         return failed_at("quipu_create", code);
     code = quipu_open(store->path, NULL, &store->q);
-    for (size_t i = 0; i < keys->key_count && !code; i++) {
-        const struct bench_key *key = &keys->keys[keys->load_order[i]];
-        code = quipu_add(store->q, key->text, key->bytes, 1);
-    }
-    return code ? failed_at("loading the keys", code) : 0;
+    if (!code && store->job->limit.units)
+        code = strategy_put(store);
+    for (size_t i = 0; i < keys->key_count && !code; i++)
+        code = key_load(store, &keys->keys[keys->load_order[i]]);
+    if (code)
+        return failed_at("loading the keys", code);
+    return store->job->op == BENCH_OP_NEW ? store_fill(store) : 0;
 }
 
 static int store_setup(const struct bench_job *job, void **state)
@@ -103,7 +162,7 @@ static int walk_visit(const struct quipu_item *item, void *arg)
 {
     struct walk_totals *totals = arg;
     totals->visited += item->key_bytes > 0;
-    totals->seen += (uint64_t)item->count.total;
+    totals->seen += (uint64_t)(item->count.total + item->count.previous);
     return 0;
 }
 
@@ -114,6 +173,54 @@ static int store_walk(void *context, uint64_t *visited, uint64_t *seen)
     *visited += totals.visited;
     *seen += totals.seen;
     return code ? failed_at("quipu_each", code) : 0;
+}
+
+/* Denied is an answer, too. */
+static inline int counted(const char *call, int code, uint64_t *seen)
+{
+    *seen += code == 0;
+    return code < 0 ? failed_at(call, code) : 0;
+}
+
+static inline int store_take(void *context, const struct bench_key *key, uint64_t *seen)
+{
+    struct quipu_store *store = context;
+    return counted("quipu_take", quipu_take(store->q, key->text, key->bytes, 1, &store->verdict), seen);
+}
+
+/* Where nothing may leave at the moment there is no room, and the call says so. */
+static inline int store_take_new(void *context, const struct bench_key *key, uint64_t *seen)
+{
+    struct quipu_store *store = context;
+    int code = quipu_take(store->q, key->text, key->bytes, 1, &store->verdict);
+    store->refused += code == -QUIPU_EFULL;
+    return code == -QUIPU_EFULL ? 0 : counted("quipu_take", code, seen);
+}
+
+static int run_new(struct quipu_store *store, struct bench_worker *worker)
+{
+    store->refused = 0;
+    int failed = bench_loop_new(worker, store_take_new, store);
+    worker->refused = store->refused;
+    return failed;
+}
+
+static inline int store_take_handle(void *context, const struct bench_key *key, uint64_t *seen)
+{
+    (void)key;
+    struct quipu_store *store = context;
+    return counted("quipu_counter_take", quipu_counter_take(&store->handle, 1, &store->verdict), seen);
+}
+
+static inline int store_enter_leave(void *context, const struct bench_key *key, uint64_t *seen)
+{
+    struct quipu_store *store = context;
+    struct quipu_ticket ticket;
+    int code = quipu_enter(store->q, key->text, key->bytes, &ticket);
+    if (counted("quipu_enter", code, seen) || code)
+        return code < 0 ? -1 : 0;
+    code = quipu_leave(store->q, &ticket);
+    return code ? failed_at("quipu_leave", code) : 0;
 }
 
 static int store_run(void *state, struct bench_worker *worker)
@@ -128,6 +235,15 @@ static int store_run(void *state, struct bench_worker *worker)
         return bench_loop(worker, store_get, store->q);
     case BENCH_OP_EACH:
         return bench_walk_loop(worker, store_walk, store->q);
+    case BENCH_OP_TAKE:
+    case BENCH_OP_DENIED:
+        return bench_loop(worker, store_take, store);
+    case BENCH_OP_TAKE_HANDLE:
+        return bench_loop(worker, store_take_handle, store);
+    case BENCH_OP_NEW:
+        return run_new(store, worker);
+    case BENCH_OP_ENTER_LEAVE:
+        return bench_loop(worker, store_enter_leave, store);
     }
     return bench_error("quipu has no such operation");
 }

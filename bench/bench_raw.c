@@ -197,7 +197,7 @@ static inline int fixed_add(void *context, const struct bench_key *key, uint64_t
     struct bench_table_node *node = bench_table_find(context, hash, key->text, key->bytes);
     if (!node)
         return bench_error("table: a key is missing");
-    __atomic_fetch_add(&node->count, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&node->usage.count, 1, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -207,7 +207,7 @@ static inline int fixed_get(void *context, const struct bench_key *key, uint64_t
     struct bench_table_node *node = bench_table_find(context, hash, key->text, key->bytes);
     if (!node)
         return bench_error("table: a key is missing");
-    *seen += (uint64_t)__atomic_load_n(&node->count, __ATOMIC_RELAXED);
+    *seen += (uint64_t)__atomic_load_n(&node->usage.count, __ATOMIC_RELAXED);
     return 0;
 }
 

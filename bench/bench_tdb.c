@@ -155,7 +155,7 @@ static int store_run(void *state, struct bench_worker *worker)
         return bench_loop(worker, store_get, tdb);
     case BENCH_OP_EACH:
         return bench_walk_loop(worker, store_walk, tdb);
-    case BENCH_OP_ADD_HANDLE:
+    default:
         break;
     }
     return bench_error("tdb has no such operation");

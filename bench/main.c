@@ -130,12 +130,13 @@ static void hear_signals(void)
 
 static size_t slices_of(const struct options *options)
 {
+    const struct bench_contender *present[BENCH_CONTENDERS_MAX];
     size_t slices = 0;
     if (options->faults)
         return 0;
     for (size_t r = 0; r < bench_row_count; r++) {
         if (options->is_chosen[r])
-            slices += bench_row_contenders(&bench_rows[r]) * options->settings.rounds;
+            slices += bench_row_present(&bench_rows[r], present) * options->settings.rounds;
     }
     return slices * (options->settings.workers > 1 ? 2 : 1);
 }

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TABLE_COLUMNS 96
+#define TABLE_COLUMNS 104
+#define NAME_COLUMNS 21
 
 struct bench_report {
     const struct bench_settings *settings;
@@ -72,8 +73,8 @@ static void print_ns(double ns)
 
 static void print_absent(void)
 {
-    for (const char *const *absent = bench_absent; *absent; absent++)
-        printf("%s was not there when this program was built: it is left out\n", *absent);
+    for (const char *const *absent = bench_absent(); *absent; absent++)
+        printf("%s is not there, or was not when this program was built: it is left out\n", *absent);
 }
 
 static void print_head(const struct bench_report *report)
@@ -99,10 +100,10 @@ static void print_result(const struct bench_result *result)
     char keys[32], processes[32];
     snprintf(processes, sizeof(processes), "%u process%s", result->workers, result->workers > 1 ? "es" : "");
     putchar('\n');
-    bold(result->row->name, 13);
+    bold(result->row->name, NAME_COLUMNS);
     int width = printf("%s; %s key%s", result->row->what, grouped(result->key_count, keys, sizeof(keys)),
                        result->key_count > 1 ? "s" : "");
-    printf("%*s\n", TABLE_COLUMNS - 13 - width, processes);
+    printf("%*s\n", TABLE_COLUMNS - NAME_COLUMNS - width, processes);
     printf("  %-19s %9s %9s %9s %10s %6s  %-5s %10s\n", "", "ns/op", "min", "max", "total M/s", "cpu", "exact",
            "ours/this");
     for (size_t i = 0; i < result->measure_count; i++) {
@@ -115,6 +116,8 @@ static void print_result(const struct bench_result *result)
                measure->exact ? "yes" : "NO");
         if (i > 0)
             printf(" %10.*f", measure->ratio < 0.1 ? 4 : 2, measure->ratio);
+        if (measure->refused_share > 0)
+            printf("   refused for want of room: %.3g%%", measure->refused_share * 100);
         putchar('\n');
     }
     fflush(stdout);
@@ -124,7 +127,7 @@ static void print_faults(const struct bench_row *row, int smoke, const struct be
 {
     char keys[32], stops[32], kills[32];
     putchar('\n');
-    bold("faults", 13);
+    bold("faults", NAME_COLUMNS);
     printf("%s; %s keys; one process after the other is stopped, then killed\n", row->what,
            grouped(smoke ? row->key_count_smoke : row->key_count, keys, sizeof(keys)));
     printf("  %-19s %23s %23s %9s %9s  %-5s\n", "", "one stopped:", "one killed:", "adds", "adds", "");
@@ -148,7 +151,7 @@ void bench_rows_list(void)
     char keys[32];
     for (size_t r = 0; r < bench_row_count; r++) {
         const struct bench_row *row = &bench_rows[r];
-        bold(row->name, 13);
+        bold(row->name, NAME_COLUMNS);
         printf("%s; %s key%s\n", row->what, grouped(row->key_count, keys, sizeof(keys)), row->key_count > 1 ? "s" : "");
         for (size_t i = 0; i < bench_row_contenders(row); i++)
             printf("  %-19s %s\n", row->contenders[i]->name, row->contenders[i]->what);
@@ -163,10 +166,10 @@ static json_t *json_of_measure(const struct bench_measure *measure, unsigned rou
     json_t *round_ns = json_array();
     for (unsigned r = 0; r < rounds; r++)
         json_array_append_new(round_ns, json_real(measure->round_ns[r]));
-    return json_pack("{s:s, s:f, s:f, s:f, s:o, s:f, s:f, s:b, s:f}", "name", measure->contender->name, "op_ns",
+    return json_pack("{s:s, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:b, s:f}", "name", measure->contender->name, "op_ns",
                      measure->op_ns.median, "op_ns_min", measure->op_ns.min, "op_ns_max", measure->op_ns.max,
-                     "op_ns_rounds", round_ns, "ops_per_s", measure->ops_per_s, "cpu_share", measure->cpu_share,
-                     "exact", measure->exact, "ratio", measure->ratio);
+                     "op_ns_rounds", round_ns, "ops_per_s", measure->ops_per_s, "refused_share", measure->refused_share,
+                     "cpu_share", measure->cpu_share, "exact", measure->exact, "ratio", measure->ratio);
 }
 
 static json_t *json_of_result(const struct bench_result *result)
@@ -198,7 +201,7 @@ static void json_print(const struct bench_report *report)
     const struct bench_machine *machine = report->machine;
     const struct bench_settings *settings = report->settings;
     json_t *absent = json_array();
-    for (const char *const *name = bench_absent; *name; name++)
+    for (const char *const *name = bench_absent(); *name; name++)
         json_array_append_new(absent, json_string(*name));
     json_t *document =
         json_pack("{s:s, s:{s:s, s:i, s:b, s:s, s:s, s:f}, s:{s:f, s:i, s:b}, s:o, s:b, s:O}", "version",

@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 /* What the hungriest contenders need per key, all of them together. */
 #define KEY_BYTES_NEEDED 1024
@@ -17,7 +18,8 @@ struct entrant {
     const struct bench_contender *contender;
     void *state;
     struct bench_team *team;
-    uint64_t ops_total; /* since setup */
+    uint64_t ops_total, seen_total; /* since setup */
+    uint64_t ops, refused;          /* since the team was started, with the next */
     uint64_t elapsed_ns, cpu_ns;
 };
 
@@ -27,24 +29,64 @@ struct race {
     const struct bench_listener *listener;
     struct bench_job job;
     struct bench_keys keys;
+    uint64_t loaded_ms; /* unix time */
     size_t count;
     struct entrant entrants[BENCH_CONTENDERS_MAX];
 };
 
-/* The law of the column "exact": adds: sum(counters) == keys + adds done, each key being loaded with 1.
- * Reads: sum(what was read) == reads done. */
+static uint64_t unix_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Limits that were used up when the keys were loaded admit nothing until a window ends. */
+static int is_within_limit(const struct race *race, const struct entrant *entrant)
+{
+    const struct bench_limit *limit = &race->job.limit;
+    uint64_t windows = unix_ms() / limit->window_ms - race->loaded_ms / limit->window_ms;
+    return entrant->seen_total <= windows * limit->units * race->keys.key_count;
+}
+
+/* The law of the column "exact".
+ * Adds: sum(counters) == keys + adds done, each key being loaded with 1. Reads: sum(what was read) == reads done.
+ * Requests that must be admitted: all were, but for new keys that were refused for want of room. Where units stay
+ * taken, sum(units) == units loaded + units taken; where they are given back, == units loaded.
+ * Requests that must be denied: no more were admitted than windows began. */
 static int check_exact(const struct race *race, const struct entrant *entrant, const struct bench_slice *slice,
                        int *exact)
 {
-    int adds = race->job.op == BENCH_OP_ADD || race->job.op == BENCH_OP_ADD_HANDLE;
-    if (!adds || !entrant->contender->sum) {
-        *exact &= slice->seen == slice->ops;
+    const struct bench_limit *limit = &race->job.limit;
+    int64_t expected = (int64_t)race->keys.key_count, sum = 0;
+    switch (race->job.op) {
+    case BENCH_OP_ADD:
+    case BENCH_OP_ADD_HANDLE:
+        expected += (int64_t)entrant->ops_total;
+        break;
+    case BENCH_OP_GET:
+    case BENCH_OP_EACH:
+    case BENCH_OP_NEW:
+        *exact &= slice->seen + slice->refused == slice->ops;
         return 0;
+    case BENCH_OP_TAKE:
+    case BENCH_OP_TAKE_HANDLE:
+        *exact &= slice->seen == slice->ops;
+        if (limit->algorithm != BENCH_FIXED) /* what was taken comes back as time passes */
+            return 0;
+        expected = expected * (int64_t)limit->used + (int64_t)entrant->ops_total;
+        break;
+    case BENCH_OP_DENIED:
+        *exact &= is_within_limit(race, entrant);
+        return 0;
+    case BENCH_OP_ENTER_LEAVE:
+        *exact &= slice->seen == slice->ops;
+        expected *= (int64_t)limit->used;
+        break;
     }
-    int64_t sum = 0;
-    if (entrant->contender->sum(entrant->state, &sum))
+    if (entrant->contender->sum && entrant->contender->sum(entrant->state, &sum))
         return -1;
-    *exact &= sum == (int64_t)(race->keys.key_count + entrant->ops_total);
+    *exact &= !entrant->contender->sum || sum == expected;
     return 0;
 }
 
@@ -56,9 +98,13 @@ static int race_slice(struct race *race, struct entrant *entrant, struct bench_m
     if (slice.ops == 0)
         return bench_error("%s did nothing in a whole slice; give it more --seconds", entrant->contender->name);
     entrant->ops_total += slice.ops;
+    entrant->seen_total += slice.seen;
+    entrant->ops += slice.ops;
+    entrant->refused += slice.refused;
     entrant->elapsed_ns += slice.elapsed_ns;
     entrant->cpu_ns += slice.cpu_ns;
-    measure->round_ns[round] = (double)slice.elapsed_ns / (double)slice.ops;
+    uint64_t done = slice.ops - slice.refused; /* being told that there is no room is no operation */
+    measure->round_ns[round] = (double)slice.elapsed_ns / (double)(done ? done : 1);
     return check_exact(race, entrant, &slice, &measure->exact);
 }
 
@@ -73,6 +119,7 @@ static void summarise(struct race *race, struct bench_result *result)
         measure->ratio = bench_figure_of(ratios, result->rounds).median;
         measure->op_ns = bench_figure_of(measure->round_ns, result->rounds);
         measure->ops_per_s = 1e9 / measure->op_ns.median * result->workers;
+        measure->refused_share = (double)race->entrants[i].refused / (double)race->entrants[i].ops;
         measure->cpu_share = (double)race->entrants[i].cpu_ns / (double)race->entrants[i].elapsed_ns;
     }
 }
@@ -96,7 +143,7 @@ static int teams_start(struct race *race, unsigned workers)
 {
     for (size_t i = 0; i < race->count; i++) {
         struct entrant *entrant = &race->entrants[i];
-        entrant->elapsed_ns = entrant->cpu_ns = 0;
+        entrant->ops = entrant->refused = entrant->elapsed_ns = entrant->cpu_ns = 0;
         if (bench_team_start(&race->job, entrant->contender, entrant->state, workers, &entrant->team))
             return -1;
     }
@@ -133,9 +180,12 @@ static int race_with(struct race *race, unsigned workers)
 
 static int race_setup(struct race *race)
 {
+    const struct bench_contender *present[BENCH_CONTENDERS_MAX];
+    race->count = bench_row_present(race->row, present);
+    race->loaded_ms = unix_ms();
     for (size_t i = 0; i < race->count; i++) {
         struct entrant *entrant = &race->entrants[i];
-        entrant->contender = race->row->contenders[i];
+        entrant->contender = present[i];
         if (bench_interrupted)
             return bench_error("interrupted");
         race->listener->slice(race->listener->arg, race->row, 0, entrant->contender->name);
@@ -172,12 +222,12 @@ static int check_room(const struct race *race, size_t key_count)
 int bench_row_run(const struct bench_row *row, const struct bench_settings *settings,
                   const struct bench_listener *listener)
 {
-    struct race race = {.row = row, .settings = settings, .listener = listener, .count = bench_row_contenders(row)};
+    struct race race = {.row = row, .settings = settings, .listener = listener};
     size_t key_count = settings->smoke ? row->key_count_smoke : row->key_count;
     if (check_room(&race, key_count) || bench_keys_make(&race.keys, key_count, row->draw))
         return -1;
-    race.job =
-        (struct bench_job){.op = row->op, .workers_max = settings->workers, .dir = settings->dir, .keys = &race.keys};
+    race.job = (struct bench_job){
+        .op = row->op, .limit = row->limit, .workers_max = settings->workers, .dir = settings->dir, .keys = &race.keys};
     int failed = race_setup(&race) || race_with(&race, 1);
     if (!failed && settings->workers > 1)
         failed = race_with(&race, settings->workers);

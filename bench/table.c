@@ -10,7 +10,7 @@ static int table_insert(struct bench_table *table, const struct bench_key *key)
     node->hash = bench_hash(key->text, key->bytes);
     node->key_bytes = key->bytes;
     memcpy(node->key, key->text, key->bytes);
-    node->count = 1;
+    node->usage.count = 1;
     uint32_t *bucket = &table->buckets[bench_table_bucket(table, node->hash)];
     node->next = *bucket;
     *bucket = table->nodes_used;
@@ -49,6 +49,6 @@ int64_t bench_table_sum(const struct bench_table *table)
 {
     int64_t sum = 0;
     for (uint32_t i = 1; i <= table->node_count; i++)
-        sum += table->nodes[i].count;
+        sum += table->nodes[i].usage.count + table->nodes[i].usage.previous;
     return sum;
 }

@@ -9,12 +9,19 @@
 
 #include <string.h>
 
+/* What a key has used. Counters have only the count. */
+struct bench_usage {
+    int64_t count;
+    int64_t previous; /* limits: the count of the window before */
+    uint64_t until;   /* limits: when the window ends, in ms; buckets: when it is full, in ns */
+};
+
 struct bench_table_node {
-    _Alignas(64) int64_t count;
+    _Alignas(64) struct bench_usage usage;
     uint64_t hash;
     uint32_t next; /* index of the next node; 0: none */
     uint32_t key_bytes;
-    char key[40];
+    char key[24];
 };
 _Static_assert(sizeof(struct bench_table_node) == 64, "one cache line");
 
@@ -89,7 +96,7 @@ static inline struct bench_table_node *bench_table_find(const struct bench_table
     return NULL;
 }
 
-/* The sum of all counts, for when nobody counts. */
+/* The sum of all counts, with those of the window before, for when nobody counts. */
 int64_t bench_table_sum(const struct bench_table *table);
 
 #endif
