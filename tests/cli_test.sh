@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # cli_test.sh BUILD_DIR: the command line tool from outside: every verb, every exit status, keys of any bytes, JSON,
-# strategy files and their mistakes. One line a test, and at the end how many passed and failed.
+# strategies, limits, replays and the live view. One line a test, and at the end how many passed and failed.
 # shellcheck disable=SC2016,SC1003 # `, $ and \ are meant as they are
 set -uo pipefail
 export LC_ALL=C
@@ -20,11 +20,15 @@ clean_up() {
 . "$top/tests/shell_support.sh"
 # shellcheck source=tests/cli_test_strategies.sh
 . "$top/tests/cli_test_strategies.sh"
+# shellcheck source=tests/cli_test_limits.sh
+. "$top/tests/cli_test_limits.sh"
+# shellcheck source=tests/cli_test_replay.sh
+. "$top/tests/cli_test_replay.sh"
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 
 figure() { # NAME: one of the segment's figures
-    "$quipu" stat --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
+    "$quipu" stat | awk -v name="$1" '$1 == name { print $2 }'
 }
 
 # ---- create, destroy, and which segment is meant ---------------------------------------------------------------------
@@ -49,7 +53,7 @@ test_segments() {
         'j["counters"] >= 1000 and j["counters"] < 65536 and j["threads"] == 8 and j["fence"] == 1' \
         "$quipu" stat --json --segment="$segment.2"
     refuses '-s is not $QUIPU_SEGMENT' 1 "$segment.2: there is no such key" "$quipu" get here -s "$segment.2"
-    prints '$QUIPU_SEGMENT' $'total=7 local=7 remote=0 previous=0 epoch=0\n' "$quipu" get here
+    prints '$QUIPU_SEGMENT' $'total=7 local=7 remote=0 previous=0 epoch=0 denied=0\n' "$quipu" get here
     refuses 'neither: default' '[13]' 'default: there is no such (key|segment).*' \
         env -u QUIPU_SEGMENT "$quipu" get "cli-test-no-such-key-$$"
     refuses '$QUIPU_SEGMENT empty: default' '[13]' 'default: there is no such (key|segment).*' \
@@ -73,6 +77,7 @@ test_segments() {
     misuses 'create --counters 67108865' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters 67108865
     misuses 'create --counters 1k' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters 1k
     misuses 'create --threads 4096' 'from 1 to 4095' "$quipu" -s "$segment.2" create --threads 4096
+    misuses 'create --clock host' 'clock is caller' "$quipu" -s "$segment.2" create --clock host
     misuses 'create --mode 0666' 'never writable by others' "$quipu" -s "$segment.2" create --mode 0666
     misuses 'create --mode 0' 'octal' "$quipu" -s "$segment.2" create --mode 0
     misuses 'create --mode 0680' 'octal' "$quipu" -s "$segment.2" create --mode 0680
@@ -89,21 +94,27 @@ test_usage() {
     misuses 'an unknown option of a verb' 'quipu get: unrecognized option' "$quipu" get a --counters=3
     misuses 'too few words' 'too few arguments' "$quipu" get
     misuses 'too many words' 'too many arguments' "$quipu" get a b
-    for verb in take top replay dump load peers enter; do
+    for verb in dump load peers enter; do
         refuses "absent: $verb" 2 "\`$verb\` is not a verb.*" "$quipu" "$verb"
     done
-    misuses 'absent: create --clock' 'unrecognized option' "$quipu" create --clock=caller
     misuses 'absent: create --counters-max' 'unrecognized option' "$quipu" create --counters-max=9
     run "$quipu" --help
     verdict '--help' test "$status" -eq 0 -a ! -s "$scratch/err"
     sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' "$scratch/out" >"$scratch/verbs"
-    verdict '--help names the twelve verbs' test "$(wc -l <"$scratch/verbs")" -eq 12
+    verdict '--help names the fifteen verbs' test "$(wc -l <"$scratch/verbs")" -eq 15
     while read -r verb; do
         run "$quipu" "$verb" --help
         verdict "$verb --help" grep -q "^Usage: quipu $verb" "$scratch/out"
+        grep -oE -e '--[a-z-]+' "$scratch/out" | sort -u >>"$scratch/words"
         verdict "$verb has its place in quipu.1" grep -qE "^\.(B|BR) .*\b$verb\b" "$top/runtime/cli/quipu.1"
         verdict "$verb has its place in quipu.bash" grep -qE "verbs='.*\b$verb\b.*'" "$top/runtime/cli/quipu.bash"
     done <"$scratch/verbs"
+    "$quipu" strategy put x frob=1 2>&1 | sed 's/.*the fields are //; s/,\| and/\n/g' | tr -d ' ' | sed 's/$/=/' >>"$scratch/words"
+    verdict 'there are options and fields' test "$(sort -u "$scratch/words" | wc -l)" -ge 30
+    sed 's/\\-/-/g; s/ = /=/g' "$top/runtime/cli/quipu.1" >"$scratch/manual"
+    for word in $(sort -u "$scratch/words"); do
+        verdict "$word is in quipu.1 and in quipu.bash" eval 'grep -qe "$word" "$scratch/manual" && grep -qe "[ \"]$word" "$top/runtime/cli/quipu.bash"'
+    done
     run "$quipu" --version
     verdict '--version' grep -qxE 'quipu [0-9]+\.[0-9]+\.[0-9]+' "$scratch/out"
     run sh -c "$quipu list >/dev/full"
@@ -124,7 +135,7 @@ test_completion() {
     status=0
     completed 'cr'
     verdict 'completion: a verb' same 0 $'create\n'
-    completed 'create --c'
+    completed 'create --co'
     verdict 'completion: an option of a verb' same 0 $'--counters\n'
     completed 'strategy l'
     verdict 'completion: a verb of strategy' same 0 $'load\nlist\n'
@@ -134,6 +145,12 @@ test_completion() {
     verdict 'completion: a value' same 0 $'limit\n'
     completed "-s $segment"
     verdict 'completion: a segment' same 0 "$segment"$'\n'
+    completed 'top --by '
+    verdict 'completion: what top goes by' same 0 $'rate\ndenied\ncount\n'
+    completed 'replay --by = a'
+    verdict 'completion: what replay goes by' same 0 $'addr\n'
+    completed 'create --clock '
+    verdict 'completion: a clock' same 0 $'caller\n'
 }
 
 # ---- counting --------------------------------------------------------------------------------------------------------
@@ -143,9 +160,9 @@ test_counting() {
     quiet 'add' "$quipu" add c
     quiet 'add N' "$quipu" add c 41
     quiet 'add 0' "$quipu" add c 0
-    prints 'get' $'total=42 local=42 remote=0 previous=0 epoch=0\n' "$quipu" get c
+    prints 'get' $'total=42 local=42 remote=0 previous=0 epoch=0 denied=0\n' "$quipu" get c
     answers 'get --json' 0 \
-        'j == {"key": "c", "total": 42, "local": 42, "remote": 0, "previous": 0, "epoch": 0}' "$quipu" --json get c
+        'j == {"key": "c", "total": 42, "local": 42, "remote": 0, "previous": 0, "epoch": 0, "denied": 0}' "$quipu" --json get c
     answers 'add --json' 0 'j == {"key": "c", "added": 8}' "$quipu" add c 8 --json
     refuses 'get: no such key' 1 "${is}there is no such key" "$quipu" get nobody
     quiet 'add 0 makes no key' "$quipu" add nobody 0
@@ -155,7 +172,7 @@ test_counting() {
     refuses 'add 2^63' 2 'N is a whole number.*' "$quipu" add c 9223372036854775808
     refuses 'add past 2^62' 3 "${is}.+" "$quipu" add c 9223372036854775807
     prints 'reset' $'ended=50\n' "$quipu" reset c
-    prints 'get in the next epoch' $'total=0 local=0 remote=0 previous=0 epoch=1\n' "$quipu" get c
+    prints 'get in the next epoch' $'total=0 local=0 remote=0 previous=0 epoch=1 denied=0\n' "$quipu" get c
     quiet 'add in the next epoch' "$quipu" add c 3
     answers 'reset --json' 0 'j == {"key": "c", "ended": 3}' "$quipu" reset --json c
     refuses 'reset: no such key' 1 "${is}there is no such key" "$quipu" reset nobody
@@ -176,7 +193,7 @@ test_counting() {
     refuses 'set: not a number' 2 'VALUE is a whole number.*' "$quipu" set r x
     refuses 'add to a register' 2 "${is}this key is a register" "$quipu" add r
     refuses 'reset a register' 2 "${is}this key is a register" "$quipu" reset r
-    refuses 'set a counter' 2 "${is}this key is not a register" "$quipu" set c 1
+    refuses 'set a counter' 2 "${is}this key is a counter" "$quipu" set c 1
     answers 'delete --json: a register' 0 'j == {"key": "r", "ended": -9223372036854775808}' "$quipu" delete --json r
 }
 
@@ -191,14 +208,14 @@ test_full() {
     done
     verdict 'add: no room for a key' refused 3 "quipu: $small: .+"
     quiet 'add in a full segment to a key that is there' "$quipu" -s "$small" add key-0
-    prints 'get in a full segment' $'total=2 local=2 remote=0 previous=0 epoch=0\n' "$quipu" -s "$small" get key-0
+    prints 'get in a full segment' $'total=2 local=2 remote=0 previous=0 epoch=0 denied=0\n' "$quipu" -s "$small" get key-0
     quiet 'destroy the full segment' "$quipu" -s "$small" destroy
 }
 
 # ---- keys of any bytes -----------------------------------------------------------------------------------------------
 
 listed_key() { # PREFIX: the one key under it, as the list prints it
-    "$quipu" list "$1" | sed -n '2s/^[^ ]* *[^ ]* *[^ ]* *[^ ]* *[^ ]* *[^ ]*  //p'
+    "$quipu" list "$1" | awk 'NR == 1 { at = index($0, "KEY") } NR == 2 { print substr($0, at) }'
 }
 
 test_keys() {
@@ -231,11 +248,11 @@ test_keys() {
     refuses 'a backslash is not the byte' 1 "$segment: there is no such key" "$quipu" get 'back\x41'
     verdict 'a backslash is printed twice' test "$(listed_key back)" = 'back\\x41'
     quiet 'an escaped letter' "$quipu" add 'es\x63' 6
-    prints 'is that letter' $'total=6 local=6 remote=0 previous=0 epoch=0\n' "$quipu" get esc
+    prints 'is that letter' $'total=6 local=6 remote=0 previous=0 epoch=0 denied=0\n' "$quipu" get esc
     quiet 'upper case digits' "$quipu" add 'up\xC3\xA9' 1
-    prints 'are the same byte' $'total=1 local=1 remote=0 previous=0 epoch=0\n' "$quipu" get 'up\xc3\xa9'
+    prints 'are the same byte' $'total=1 local=1 remote=0 previous=0 epoch=0 denied=0\n' "$quipu" get 'up\xc3\xa9'
     quiet 'a key that looks like a number' "$quipu" add -5 3
-    prints 'is a key' $'total=3 local=3 remote=0 previous=0 epoch=0\n' "$quipu" get -- -5
+    prints 'is a key' $'total=3 local=3 remote=0 previous=0 epoch=0 denied=0\n' "$quipu" get -- -5
     for i in 'a\' 'a\x' 'a\x4' 'a\xg0' 'a\n'; do
         refuses "no escape: $i" 2 'a backslash in a key.*' "$quipu" get "$i"
     done
@@ -247,7 +264,7 @@ test_keys() {
 }
 
 test_list() {
-    prints 'list: nothing' $'KIND      TOTAL  LOCAL  REMOTE  PREVIOUS  EPOCH  KEY\n' "$quipu" list no-such-prefix
+    prints 'list: nothing' $'KIND      TOTAL  LOCAL  REMOTE  PREVIOUS  EPOCH  DENIED  LIMIT  REMAINING  KEY\n' "$quipu" list no-such-prefix
     answers 'list --json: nothing' 0 'j == []' "$quipu" list --json no-such-prefix
     "$quipu" add list:a 1 && "$quipu" add list:bb 123456789 && "$quipu" set list:c -7
     run "$quipu" list list:
@@ -256,8 +273,8 @@ test_list() {
         awk 'NR == 1 { at = index($0, "KEY") } NR > 1 && index($0, "list:") != at { bad = 1 } END { exit bad }' \
         "$scratch/out"
     verdict 'list: the kinds and totals' test \
-        "$(awk 'NR > 1 { print $1, $2, $7 }' "$scratch/out" | sort)" = \
-        $'counter 1 list:a\ncounter 123456789 list:bb\nregister -7 list:c'
+        "$(awk 'NR > 1 { print $1, $2, $7, $8, $9, $10 }' "$scratch/out" | sort)" = \
+        $'counter 1 - - - list:a\ncounter 123456789 - - - list:bb\nregister -7 - - - list:c'
     answers 'list --json' 0 \
         'sorted((k["key"], k["kind"], k["total"]) for k in j) == [("list:a", "counter", 1), ("list:bb", "counter", 123456789), ("list:c", "register", -7)]' \
         "$quipu" list list: --json
@@ -318,7 +335,7 @@ test_threads_taken() {
     "$quipu" -s "$one" add a 3
     hold "$one"
     refuses 'the only thread is taken: add' 3 "$one: .+" "$quipu" -s "$one" add a
-    prints 'the only thread is taken: get' $'total=3 local=3 remote=0 previous=0 epoch=0\n' "$quipu" -s "$one" get a
+    prints 'the only thread is taken: get' $'total=3 local=3 remote=0 previous=0 epoch=0 denied=0\n' "$quipu" -s "$one" get a
     answers 'the only thread is taken: stat' 0 'j["threads"] == j["threads_used"] == 1' "$quipu" -s "$one" stat --json
     kill_holder
     quiet 'the thread that had taken it was killed: add' "$quipu" -s "$one" add a
@@ -341,16 +358,17 @@ test_read_permission() {
         chmod 0444 "$name"
     fi
     as+=("$scratch/copy/bin/quipu" -s "$name")
-    prints 'a reader: get' $'total=3 local=3 remote=0 previous=0 epoch=0\n' "${as[@]}" get a
+    prints 'a reader: get' $'total=3 local=3 remote=0 previous=0 epoch=0 denied=0\n' "${as[@]}" get a
     answers 'a reader: list' 0 '[k["key"] for k in j] == ["a"]' "${as[@]}" list --json
+    answers 'a reader: top --once' 0 '[k["key"] for k in j["keys"]] == ["a"]' "${as[@]}" top --once --interval 10 --json
     answers 'a reader: strategy list' 0 '[r["prefix"] for r in j] == ["a"]' "${as[@]}" strategy list --json
     answers 'a reader: stat' 0 'j["counters_used"] == 1' "${as[@]}" stat --json
     prints 'a reader: check' $'sound\n' "${as[@]}" check
-    for words in 'add a' 'set a 1' 'reset a' 'delete a' 'strategy put a kind=counter' 'strategy drop a' 'reap'; do
+    for words in 'add a' 'set a 1' 'reset a' 'delete a' 'take a' 'strategy put a kind=counter' 'strategy drop a' 'reap'; do
         # shellcheck disable=SC2086 # the words are several
         refuses "a reader: $words" 3 "$name: .+" "${as[@]}" $words
     done
-    prints 'what the reader could not change' $'total=3 local=3 remote=0 previous=0 epoch=0\n' \
+    prints 'what the reader could not change' $'total=3 local=3 remote=0 previous=0 epoch=0 denied=0\n' \
         "$quipu" -s "$name" get a
 }
 
@@ -381,7 +399,17 @@ test_keys
 test_list
 test_care
 test_strategies
+test_strategy_fields
 test_strategy_files
+test_take
+test_limit_kinds
+test_overflow
+test_top
+test_top_rates
+test_replay
+test_replay_odd_lines
+test_replay_against_model
+test_replay_cut_short
 test_full
 test_reap
 test_threads_taken

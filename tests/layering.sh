@@ -86,16 +86,16 @@ calls() {
 
 product=(shm runtime runtime/cli)
 
-mapping_has_two_places() {
+mapping_has_three_places() {
     calls 'mmap|mmap64|munmap|mremap|madvise|mprotect|shm_open|memfd_create' "${product[@]}" |
-        grep -vE '^(shm/segment\.c|runtime/handle\.c):' | none
+        grep -vE '^(shm/segment\.c|runtime/handle\.c|runtime/cli/replay_workers\.c):' | none
 }
 handles_map_private_memory_only() {
     calls 'mmap|mmap64' runtime | grep -v MAP_PRIVATE | none
 }
 clocks_have_one_place() {
     calls 'clock_gettime|gettimeofday|time|times|clock|ftime|timespec_get|__rdtscp?|__builtin_ia32_rdtscp?' "${product[@]}" |
-        grep -v '^runtime/clock\.h:' | none
+        grep -vE '^runtime/(cli/)?clock\.h:' | none
 }
 segment_has_no_heap_and_no_threads() {
     { calls 'malloc|calloc|realloc|reallocarray|free|strdup|strndup|asprintf|aligned_alloc|posix_memalign' shm
@@ -197,9 +197,9 @@ verdict "the runtime includes itself and shm" runtime_includes_shm
 verdict "the tool includes nothing of the library but quipu.h" tool_includes_the_public_header
 verdict "examples include nothing of the library but quipu.h" examples_include_the_public_header
 verdict "quipu.h includes stddef.h and stdint.h" public_header_stands_alone
-verdict "memory is mapped in shm/segment.c and runtime/handle.c" mapping_has_two_places
+verdict "memory is mapped in shm/segment.c, runtime/handle.c and, for the board of replay, in the tool" mapping_has_three_places
 verdict "runtime/handle.c maps private memory" handles_map_private_memory_only
-verdict "clocks are read in runtime/clock.h" clocks_have_one_place
+verdict "clocks are read in clock.h: the runtime's, and the tool's" clocks_have_one_place
 verdict "shm knows no heap and no threads" segment_has_no_heap_and_no_threads
 verdict "membarrier is called in shm/grace.c" membarrier_has_one_place
 verdict "C files begin with the licence and their job" c_files_name_their_job

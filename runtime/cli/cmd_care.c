@@ -10,13 +10,11 @@
 #include "session.h"
 #include "verbs.h"
 
-/* ---- stat
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- stat -------------------------------------------------------------------------------------------------------- */
 
-#define FIGURE(name, meaning)                                                                                \
-    {                                                                                                        \
-#name, offsetof(struct quipu_stat, name), meaning                                                    \
+#define FIGURE(name, meaning)                                                                                          \
+    {                                                                                                                  \
+#name, offsetof(struct quipu_stat, name), meaning                                                              \
     }
 
 static const struct figure {
@@ -46,7 +44,15 @@ static const struct figure {
     FIGURE(recovered_blocks, "blocks they had claimed and not published"),
     FIGURE(completed_steps, "half-done steps of theirs, finished by others"),
     FIGURE(full_refusals, "calls refused for want of room"),
+    FIGURE(recovered_units, "in-flight units that dead processes held"),
+    FIGURE(expired, "keys that went because nobody used them"),
+    FIGURE(evicted, "keys that went to make room"),
+    FIGURE(evicted_remembered, "of them, whose use is remembered now"),
+    FIGURE(evicted_forgotten, "of them, whose use was forgotten too early, for want of room"),
+    FIGURE(overflow_denied, "new keys denied, or refused, for want of room"),
+    FIGURE(overflow_allowed, "new keys allowed uncounted for want of room"),
     FIGURE(fence, "1: readers fence for themselves"),
+    FIGURE(clock_caller, "1: the segment's time is its callers'"),
 };
 
 static uint64_t figure_of(const struct quipu_stat *stat, const struct figure *figure)
@@ -64,8 +70,7 @@ static void print_stat(const struct quipu_stat *stat)
     printf("%-20s  %20s  made at, in UTC\n", "created", created);
     printf("%-20s      %016" PRIx64 "  id of this segment's life\n", "replica", stat->replica);
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-        printf("%-20s  %20" PRIu64 "  %s\n", figures[i].name, figure_of(stat, &figures[i]),
-               figures[i].meaning);
+        printf("%-20s  %20" PRIu64 "  %s\n", figures[i].name, figure_of(stat, &figures[i]), figures[i].meaning);
 }
 
 /* The replica is all of 64 bits, more than a JSON reader's numbers are sure to hold: it goes as text. */
@@ -99,9 +104,7 @@ int qp_cli_stat(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, ch
     return QP_CLI_DONE;
 }
 
-/* ---- check
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- check ------------------------------------------------------------------------------------------------------- */
 
 enum { KEY_QUIET_SEGMENT = 0x200 };
 
@@ -159,9 +162,7 @@ int qp_cli_check(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, c
     return print_verdict(cli, error ? finding : NULL);
 }
 
-/* ---- reap
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- reap -------------------------------------------------------------------------------------------------------- */
 
 struct reaped {
     uint64_t processes, sections, blocks, steps, work;
@@ -236,11 +237,9 @@ int qp_cli_reap(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, ch
     if (cli->json)
         status = qp_cli_json_answer(reaped_json(&reaped));
     else
-        printf("processes=%" PRIu64 " sections=%" PRIu64 " blocks=%" PRIu64 " steps=%" PRIu64 " work=%" PRIu64
-               "\n",
+        printf("processes=%" PRIu64 " sections=%" PRIu64 " blocks=%" PRIu64 " steps=%" PRIu64 " work=%" PRIu64 "\n",
                reaped.processes, reaped.sections, reaped.blocks, reaped.steps, reaped.work);
     if (reaped.unfinished)
-        return qp_cli_say(cli, QP_CLI_CANNOT,
-                          "the processes that use the segment make new work all the time");
+        return qp_cli_say(cli, QP_CLI_CANNOT, "the processes that use the segment make new work all the time");
     return status;
 }

@@ -2,6 +2,7 @@
 /* cmd_list.c: the verb list. Keys are printed as the walk meets them, so that a segment of any size can be
  * listed. */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,20 +12,41 @@
 #include "strategy_field.h"
 #include "verbs.h"
 
-enum { COLUMN_COUNT = 5 };
+enum { COLUMN_COUNT = 8 };
 
-static const char *const column_names[COLUMN_COUNT] = {"TOTAL", "LOCAL", "REMOTE", "PREVIOUS", "EPOCH"};
+static const char *const column_names[COLUMN_COUNT] = {"TOTAL", "LOCAL",  "REMOTE", "PREVIOUS",
+                                                       "EPOCH", "DENIED", "LIMIT",  "REMAINING"};
 
 struct cell {
     char text[24];
 };
 
-static void cells_of(const struct quipu_count *count, struct cell out[COLUMN_COUNT])
+static bool has_limit(const struct quipu_item *item)
 {
+    return item->kind == QUIPU_KIND_LIMIT || item->kind == QUIPU_KIND_INFLIGHT;
+}
+
+static void cells_of(const struct quipu_item *item, struct cell out[COLUMN_COUNT])
+{
+    const struct quipu_count *count = &item->count;
     const int64_t counts[] = {count->total, count->local, count->remote, count->previous};
-    for (int i = 0; i < COLUMN_COUNT - 1; i++)
-        snprintf(out[i].text, sizeof out[i].text, "%" PRId64, counts[i]);
-    snprintf(out[COLUMN_COUNT - 1].text, sizeof out->text, "%" PRIu64, count->epoch);
+    int at = 0;
+    for (; at < 4; at++)
+        snprintf(out[at].text, sizeof out->text, "%" PRId64, counts[at]);
+    snprintf(out[at++].text, sizeof out->text, "%" PRIu64, count->epoch);
+    if (!has_limit(item)) {
+        while (at < COLUMN_COUNT)
+            strcpy(out[at++].text, "-");
+        return;
+    }
+    snprintf(out[at++].text, sizeof out->text, "%" PRId64, count->denied);
+    if (item->limit == 0) {
+        strcpy(out[at++].text, "none");
+        strcpy(out[at].text, "none");
+        return;
+    }
+    snprintf(out[at++].text, sizeof out->text, "%" PRIu64, item->limit);
+    snprintf(out[at].text, sizeof out->text, "%" PRIu64, item->remaining);
 }
 
 struct table {
@@ -35,7 +57,7 @@ static int measure(const struct quipu_item *item, void *arg)
 {
     struct table *table = arg;
     struct cell cells[COLUMN_COUNT];
-    cells_of(&item->count, cells);
+    cells_of(item, cells);
     for (int i = 0; i < COLUMN_COUNT; i++) {
         int width = (int)strlen(cells[i].text);
         if (width > table->widths[i])
@@ -48,7 +70,7 @@ static int print_row(const struct quipu_item *item, void *arg)
 {
     const struct table *table = arg;
     struct cell cells[COLUMN_COUNT];
-    cells_of(&item->count, cells);
+    cells_of(item, cells);
     printf("%-8s", qp_cli_kind_name(item->kind));
     for (int i = 0; i < COLUMN_COUNT; i++)
         printf("  %*s", table->widths[i], cells[i].text);
@@ -82,6 +104,7 @@ static int print_element(const struct quipu_item *item, void *arg)
     qp_cli_json_text(element, "key", item->key, item->key_bytes);
     json_object_set_new(element, "kind", json_string(qp_cli_kind_name(item->kind)));
     qp_cli_json_count(element, &item->count);
+    qp_cli_json_limit(element, item);
     fputs((*printed)++ ? ",\n" : "\n", stdout);
     qp_cli_json_write(element);
     return 0;

@@ -7,7 +7,6 @@
 #include "json.h"
 #include "session.h"
 #include "strategy_file.h"
-#include "value.h"
 #include "verbs.h"
 
 struct create {
@@ -16,27 +15,20 @@ struct create {
     const char *strategies_path;
 };
 
-enum { KEY_COUNTERS = 0x200, KEY_THREADS, KEY_MODE, KEY_FENCE, KEY_IF_MISSING, KEY_STRATEGIES };
+enum { KEY_COUNTERS = 0x200, KEY_THREADS, KEY_MODE, KEY_FENCE, KEY_CLOCK, KEY_IF_MISSING, KEY_STRATEGIES };
 
 static const struct argp_option create_options[] = {
     {"counters", KEY_COUNTERS, "N", 0, "keys that fit, 1 to 67108864 (65536)", 0},
-    {"threads", KEY_THREADS, "N", 0, "threads, over all processes, that may use it at once, 1 to 4095 (1024)",
-     0},
+    {"threads", KEY_THREADS, "N", 0, "threads, over all processes, that may use it at once, 1 to 4095 (1024)", 0},
     {"mode", KEY_MODE, "MODE", 0, "of the file, as in chmod; never writable by others (0660)", 0},
     {"fence", KEY_FENCE, NULL, 0,
      "readers fence for themselves, and nobody calls membarrier(2): for hosts with isolated CPUs", 0},
+    {"clock", KEY_CLOCK, "caller", 0,
+     "the segment's time is the largest that any caller gave, not the host's: to replay, to test", 0},
     {"if-missing", KEY_IF_MISSING, NULL, 0, "leave a segment that exists as it is, and call that done", 0},
     {"strategies", KEY_STRATEGIES, "FILE", 0, "load this strategy file into the new segment", 0},
     {0},
 };
-
-static uint32_t read_count(const char *text, int64_t max, const char *name, struct argp_state *state)
-{
-    int64_t count;
-    if (!qp_cli_number_read(text, 1, max, &count))
-        argp_error(state, "--%s is a number from 1 to %lld", name, (long long)max);
-    return (uint32_t)count;
-}
 
 /* 0 would be the library's word for its default. */
 static uint32_t read_mode(const char *text, struct argp_state *state)
@@ -53,16 +45,21 @@ static error_t parse_create(int key, char *arg, struct argp_state *state, void *
     struct create *create = input;
     switch (key) {
     case KEY_COUNTERS:
-        create->options.counters = read_count(arg, 1 << 26, "counters", state);
+        create->options.counters = (uint32_t)qp_cli_option_number(state, "counters", arg, 1, 1 << 26);
         return 0;
     case KEY_THREADS:
-        create->options.threads = read_count(arg, 4095, "threads", state);
+        create->options.threads = (uint32_t)qp_cli_option_number(state, "threads", arg, 1, 4095);
         return 0;
     case KEY_MODE:
         create->options.mode = read_mode(arg, state);
         return 0;
     case KEY_FENCE:
         create->options.fence = 1;
+        return 0;
+    case KEY_CLOCK:
+        if (strcmp(arg, "caller"))
+            argp_error(state, "--clock is caller, or is not given");
+        create->options.clock_caller = 1;
         return 0;
     case KEY_IF_MISSING:
         create->if_missing = true;
@@ -91,8 +88,7 @@ static int load_strategies(const struct qp_cli *cli, const struct qp_cli_strateg
         quipu_close(q);
     }
     if (error)
-        return qp_cli_say(cli, QP_CLI_CANNOT,
-                          "the segment was made and is there, but without its strategies: %s",
+        return qp_cli_say(cli, QP_CLI_CANNOT, "the segment was made and is there, but without its strategies: %s",
                           quipu_error(error));
     return QP_CLI_DONE;
 }
@@ -127,8 +123,7 @@ static int create_segment(const struct qp_cli *cli, const struct create *create,
 int qp_cli_create(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, char **argv)
 {
     struct create create = {.options = {.struct_bytes = sizeof create.options}};
-    const struct qp_cli_grammar grammar = {
-        .options = create_options, .option = parse_create, .input = &create};
+    const struct qp_cli_grammar grammar = {.options = create_options, .option = parse_create, .input = &create};
     qp_cli_parse(cli, verb, &grammar, argc, argv);
 
     /* Before the segment: a file with a mistake in it leaves nothing behind. */

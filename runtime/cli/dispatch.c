@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "value.h"
+
 enum { KEY_JSON = 0x100, KEY_TRUST_OWNER };
 
 /* ---- what every verb takes --------------------------------------------------------------------------------------- */
@@ -37,6 +39,7 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
     switch (key) {
     case 's':
         cli->segment = arg;
+        cli->segment_given = true;
         return 0;
     case KEY_JSON:
         cli->json = true;
@@ -109,8 +112,8 @@ static char *filter_choice_help(int key, const char *text, void *input)
     return without_note(key, text, NULL);
 }
 
-int qp_cli_dispatch(struct qp_cli *cli, const char *called, const char *doc, const struct qp_cli_verb *verbs,
-                    int argc, char **argv)
+int qp_cli_dispatch(struct qp_cli *cli, const char *called, const char *doc, const struct qp_cli_verb *verbs, int argc,
+                    char **argv)
 {
     const struct argp_child children[] = {{&common, 0, NULL, 0}, {0}};
     const struct argp argp = {.parser = parse_choice,
@@ -173,9 +176,9 @@ static error_t parse_words(int key, char *arg, struct argp_state *state)
 
 /* A word like -5 is a negative number, not an option: argp is told of ten options with an optional argument,
  * and the word is taken whole. */
-#define DIGIT(digit)                                                                                         \
-    {                                                                                                        \
-        NULL, digit, "N", OPTION_HIDDEN | OPTION_ARG_OPTIONAL, NULL, 0                                       \
+#define DIGIT(digit)                                                                                                   \
+    {                                                                                                                  \
+        NULL, digit, "N", OPTION_HIDDEN | OPTION_ARG_OPTIONAL, NULL, 0                                                 \
     }
 static const struct argp_option digit_options[] = {
     DIGIT('0'), DIGIT('1'), DIGIT('2'), DIGIT('3'), DIGIT('4'), DIGIT('5'),
@@ -192,8 +195,8 @@ static error_t parse_negative(int key, char *arg, struct argp_state *state)
 
 static const struct argp negatives = {.options = digit_options, .parser = parse_negative};
 
-void qp_cli_parse(struct qp_cli *cli, const struct qp_cli_verb *verb, const struct qp_cli_grammar *grammar,
-                  int argc, char **argv)
+void qp_cli_parse(struct qp_cli *cli, const struct qp_cli_verb *verb, const struct qp_cli_grammar *grammar, int argc,
+                  char **argv)
 {
     const struct argp_child children[] = {{&common, 0, NULL, 0}, {&negatives, 0, NULL, 0}, {0}};
     const struct argp argp = {.options = grammar->options,
@@ -207,8 +210,32 @@ void qp_cli_parse(struct qp_cli *cli, const struct qp_cli_verb *verb, const stru
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &words);
 }
 
-void qp_cli_parse_args(struct qp_cli *cli, const struct qp_cli_verb *verb, size_t args_min, size_t args_max,
-                       int argc, char **argv)
+void qp_cli_parse_args(struct qp_cli *cli, const struct qp_cli_verb *verb, size_t args_min, size_t args_max, int argc,
+                       char **argv)
 {
     qp_cli_parse(cli, verb, &(struct qp_cli_grammar){.args_min = args_min, .args_max = args_max}, argc, argv);
+}
+
+/* ---- the values of options --------------------------------------------------------------------------------------- */
+
+int64_t qp_cli_option_number(const struct argp_state *state, const char *name, const char *value, int64_t min,
+                             int64_t max)
+{
+    int64_t number;
+    if (!qp_cli_number_read(value, min, max, &number))
+        argp_error(state, "--%s is a number from %lld to %lld", name, (long long)min, (long long)max);
+    return number;
+}
+
+int qp_cli_option_word(const struct argp_state *state, const char *name, const char *value, const char *const *words)
+{
+    char list[128] = "";
+    for (int i = 0; words[i]; i++) {
+        if (!strcmp(value, words[i]))
+            return i;
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+    }
+    argp_error(state, "--%s is %s", name, list);
+    return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "dispatch.h"
+#include "strategy_field.h"
 
 /* Two digits a byte. NULL for want of memory. */
 static json_t *hex_string(const unsigned char *bytes, size_t count)
@@ -35,6 +36,11 @@ void qp_cli_json_text(json_t *object, const char *name, const void *text, size_t
     json_object_set_new(object, name_hex, hex_string(text, text_bytes));
 }
 
+json_t *qp_cli_json_bounded(uint64_t number, uint64_t none)
+{
+    return number == none ? json_null() : json_integer((json_int_t)number);
+}
+
 void qp_cli_json_count(json_t *object, const struct quipu_count *count)
 {
     json_object_set_new(object, "total", json_integer(count->total));
@@ -42,11 +48,25 @@ void qp_cli_json_count(json_t *object, const struct quipu_count *count)
     json_object_set_new(object, "remote", json_integer(count->remote));
     json_object_set_new(object, "previous", json_integer(count->previous));
     json_object_set_new(object, "epoch", json_integer((json_int_t)count->epoch));
+    json_object_set_new(object, "denied", json_integer(count->denied));
+}
+
+void qp_cli_json_limit(json_t *object, const struct quipu_item *item)
+{
+    bool windows = item->kind == QUIPU_KIND_LIMIT;
+    if (windows) {
+        json_object_set_new(object, "algorithm", json_string(qp_cli_algorithm_name(item->algorithm)));
+        json_object_set_new(object, "window_ms", json_integer((json_int_t)item->window_ms));
+    }
+    if (windows || item->kind == QUIPU_KIND_INFLIGHT) {
+        json_object_set_new(object, "limit", qp_cli_json_bounded(item->limit, 0));
+        json_object_set_new(object, "remaining", qp_cli_json_bounded(item->remaining, UINT64_MAX));
+    }
 }
 
 int qp_cli_json_write(json_t *value)
 {
-    int failed = value ? json_dumpf(value, stdout, 0) : -1;
+    int failed = value ? json_dumpf(value, stdout, JSON_REAL_PRECISION(9)) : -1;
     json_decref(value);
     return failed;
 }

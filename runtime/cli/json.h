@@ -12,8 +12,15 @@
 /* Sets object[name], or object[name_hex] where the text, a key for one, is not UTF-8. */
 void qp_cli_json_text(json_t *object, const char *name, const void *text, size_t text_bytes);
 
-/* Sets total, local, remote, previous and epoch. */
+/* A number, or null where it is the one that means that there is none. */
+json_t *qp_cli_json_bounded(uint64_t number, uint64_t none);
+
+/* Sets total, local, remote, previous, epoch and denied. */
 void qp_cli_json_count(json_t *object, const struct quipu_count *count);
+
+/* Sets algorithm and window_ms of limits, and limit and remaining of these and of what is in flight; null where
+ * there is no limit. */
+void qp_cli_json_limit(json_t *object, const struct quipu_item *item);
 
 /* Prints a value and gives it back to jansson. NULL, for want of memory, prints nothing. 0 or -1. */
 int qp_cli_json_write(json_t *value);

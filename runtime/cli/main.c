@@ -13,14 +13,17 @@ static const struct qp_cli_verb verbs[] = {
     {"destroy", "", "Remove a segment; the processes that use it are told.", qp_cli_destroy},
     {"add", "KEY [N]", "Count N, or 1.", qp_cli_add},
     {"get", "KEY", "Print what a key holds.", qp_cli_get},
+    {"take", "KEY [N]", "Ask a limit for N units, or 1.", qp_cli_take},
     {"set", "KEY VALUE", "Write a register.", qp_cli_set},
     {"reset", "KEY", "Start a counter's next epoch at 0, or a limit's window afresh.", qp_cli_reset},
     {"delete", "KEY", "Delete a key.", qp_cli_delete},
     {"strategy", "put|load|list|drop ...", "Say what the keys under a prefix are.", qp_cli_strategy},
     {"list", "[PREFIX]", "Print every key, or those under a prefix.", qp_cli_list},
+    {"top", "", "Show the busiest keys, live.", qp_cli_top},
     {"stat", "", "Print the segment's own figures.", qp_cli_stat},
     {"check", "", "Walk the segment and name the first broken invariant.", qp_cli_check},
     {"reap", "", "Clean up after dead processes until nothing is left to do.", qp_cli_reap},
+    {"replay", "[LOG|-]", "Ask what a limit would have done to the traffic of an access log.", qp_cli_replay},
     {0},
 };
 
@@ -37,8 +40,8 @@ int main(int argc, char **argv)
 
     const char *segment = getenv("QUIPU_SEGMENT");
     struct qp_cli cli = {.segment = segment && *segment ? segment : "default"};
-    int status = qp_cli_dispatch(&cli, "quipu", "Counters in shared memory, for the processes of one host.\v",
-                                 verbs, argc, argv);
+    int status = qp_cli_dispatch(
+        &cli, "quipu", "Counters and limits in shared memory, for the processes of one host.\v", verbs, argc, argv);
 
     if (fflush(stdout) || ferror(stdout)) {
         fprintf(stderr, "quipu: cannot write the output: %s\n", strerror(errno));

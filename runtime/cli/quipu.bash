@@ -36,7 +36,7 @@ _quipu_files() {
 }
 
 _quipu() {
-    local verbs='create destroy add get set reset delete strategy list stat check reap'
+    local verbs='create destroy add get take set reset delete strategy list top stat check reap replay'
     local common='-s --segment --json --trust-owner --help --usage --version'
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local verb='' subverb='' choices=''
@@ -48,17 +48,27 @@ _quipu() {
     case $previous in
     -s | --segment) choices=$(_quipu_segments) ;;
     --strategies) _quipu_files "" && return ;;
-    --counters | --threads | --mode) return ;;
-    kind) choices='counter limit register' ;;
+    --clock) choices=caller ;;
+    --by) [ "$verb" = top ] && choices='rate denied count' || choices='addr user path' ;;
+    --counters | --threads | --mode | --interval | --rows | --workers | --limit | --burst) return ;;
+    kind) choices='counter limit inflight register' ;;
     merge) choices='epoch_max_wins last_writer_wins' ;;
-    window) choices='100ms 1s 10s 60s 1h 24h' ;;
+    limit) choices=none ;;
+    window | --window) choices='100ms 1s 10s 60s 1h 24h' ;;
+    algorithm | --algorithm) choices='fixed sliding bucket' ;;
+    idle) choices='10s 60s 1h 24h never' ;;
+    overflow) choices='evict deny allow' ;;
+    shadow) choices='on off' ;;
+    scope) choices='fleet host' ;;
     *)
         case $verb/$subverb in
         /) choices="$verbs $common" ;;
-        create/) choices="--counters --threads --mode --fence --if-missing --strategies $common" ;;
+        create/) choices="--counters --threads --mode --fence --clock --if-missing --strategies $common" ;;
         check/) choices="--quiet-segment $common" ;;
+        top/) choices="--by --once --interval --rows $common" ;;
+        replay/) _quipu_files "--by --workers --limit --window --algorithm --burst --rows $common" && return ;;
         strategy/) choices="put load list drop $common" ;;
-        strategy/put) choices="kind= merge= window= $common" ;;
+        strategy/put) choices="kind= merge= limit= window= algorithm= burst= idle= overflow= shadow= scope= $common" ;;
         strategy/load) _quipu_files "--check $common" && return ;;
         *) choices=$common ;;
         esac

@@ -25,8 +25,7 @@ int qp_cli_fail_segment(const struct qp_cli *cli, int error);
 int qp_cli_fail(const struct qp_cli *cli, int error, const char *absent);
 
 /* "quipu: SEGMENT: sentence", for what quipu_error() has no words for. Returns status. */
-int qp_cli_say(const struct qp_cli *cli, int status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+int qp_cli_say(const struct qp_cli *cli, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* "quipu: sentence", for a word on the command line that makes no sense. Returns QP_CLI_USAGE. */
 int qp_cli_misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));

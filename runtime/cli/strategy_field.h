@@ -24,9 +24,11 @@ const char *qp_cli_strategy_field(struct qp_cli_strategy *strategy, const char *
                                   char sentence[QP_CLI_SENTENCE_BYTES]);
 const char *qp_cli_strategy_judge(const struct qp_cli_strategy *strategy);
 
-/* What a row does, with nothing left to a default. */
+/* A row of the table in words; it comes from there with nothing left to a default. */
 const char *qp_cli_kind_name(uint32_t kind);
+const char *qp_cli_algorithm_name(uint32_t algorithm);
 const char *qp_cli_merge_name(const struct quipu_strategy *strategy);
-uint64_t qp_cli_window_ms(const struct quipu_strategy *strategy); /* 0: has no windows */
+const char *qp_cli_overflow_name(const struct quipu_strategy *strategy);
+const char *qp_cli_scope_name(const struct quipu_strategy *strategy);
 
 #endif

@@ -56,8 +56,7 @@ static void complain(struct reading *reading, size_t line, const char *format, .
 
 static void add_section(struct reading *reading, const struct qp_cli_key *prefix, bool broken)
 {
-    struct section *grown =
-        reallocarray(reading->sections, reading->section_count + 1, sizeof *reading->sections);
+    struct section *grown = reallocarray(reading->sections, reading->section_count + 1, sizeof *reading->sections);
     unsigned char *copy = malloc(prefix->count + 1);
     if (grown)
         reading->sections = grown;
@@ -68,8 +67,7 @@ static void add_section(struct reading *reading, const struct qp_cli_key *prefix
     }
     memcpy(copy, prefix->bytes, prefix->count);
     struct section *section = &reading->sections[reading->section_count++];
-    *section = (struct section){
-        .prefix = copy, .prefix_bytes = prefix->count, .line = reading->line, .broken = broken};
+    *section = (struct section){.prefix = copy, .prefix_bytes = prefix->count, .line = reading->line, .broken = broken};
     qp_cli_strategy_init(&section->strategy);
 }
 
@@ -84,8 +82,7 @@ static void read_heading(struct reading *reading, const char *line)
         problem = qp_cli_prefix_read(line + 1, (size_t)(close - line - 1), &prefix);
         const char *rest = close + 1 + strspn(close + 1, " \t\r\n");
         if (!problem && *rest && *rest != ';' && *rest != '#')
-            problem =
-                "nothing but a comment may follow the closing bracket; inside a prefix it is written \\x5d";
+            problem = "nothing but a comment may follow the closing bracket; inside a prefix it is written \\x5d";
     }
     if (problem)
         complain(reading, reading->line, "%s", problem);
@@ -191,8 +188,7 @@ static void judge_sections(struct reading *reading)
         qsort(reading->sections, reading->section_count, sizeof *reading->sections, compare_sections);
     for (size_t i = 1; i < reading->section_count; i++) {
         const struct section *first = &reading->sections[i - 1], *second = &reading->sections[i];
-        if (first->prefix_bytes == second->prefix_bytes &&
-            !memcmp(first->prefix, second->prefix, first->prefix_bytes))
+        if (first->prefix_bytes == second->prefix_bytes && !memcmp(first->prefix, second->prefix, first->prefix_bytes))
             complain(reading, second->line, "this prefix has a section already, in line %zu", first->line);
     }
 }
@@ -205,9 +201,8 @@ static bool move_rows(struct reading *reading, struct qp_cli_strategy_file *out)
         return false;
     for (size_t i = 0; i < reading->section_count; i++) {
         struct section *section = &reading->sections[i];
-        out->rows[i] = (struct quipu_strategy_row){.prefix = section->prefix,
-                                                   .prefix_bytes = section->prefix_bytes,
-                                                   .strategy = section->strategy.strategy};
+        out->rows[i] = (struct quipu_strategy_row){
+            .prefix = section->prefix, .prefix_bytes = section->prefix_bytes, .strategy = section->strategy.strategy};
         section->prefix = NULL;
     }
     out->row_count = reading->section_count;
