@@ -18,6 +18,8 @@
 #define BYSTANDER_BUDGET_US 300
 #define ROOM_ATTEMPTS 6
 #define ROOM_RETRY_MS 10
+#define TEND_AHEAD_MAX 64    /* stretches */
+#define STUCK_STRETCHES 4
 #define ROOM_RETRY_MAX_MS 10000 /* a date further ahead was left by a clock that went back */
 
 static uint32_t recover_dead(struct quipu *q, struct qp_worker *worker)
@@ -111,30 +113,40 @@ static uint64_t search_blocks(struct quipu *q, struct qp_worker *worker, uint64_
     return sweep.freed;
 }
 
-/* Stretch by stretch, from where the last search stopped, whoever that was. An entry that leaves gives back its blocks as well. */
-static bool search_entries(struct quipu *q, struct qp_worker *worker, bool evict)
+/* Stretch by stretch, from where the last search stopped, whoever that was. Two stretches further on are tended meanwhile: each needs two grace periods, which
+ * are over when its turn comes; so what can be had at once is a reserve for the time of a reader who stands still for a moment. An entry that leaves gives back its blocks as well. */
+static bool search_entries(struct quipu *q, struct qp_worker *worker, bool evict, bool *stuck)
 {
     uint64_t stretches = ((uint64_t)q->view.entry_count + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
+    uint64_t epoch_safe = qp_load_relaxed(&q->view.header->epoch_safe);
+    uint64_t step = stretches / 6 < TEND_AHEAD_MAX ? stretches / 6 : TEND_AHEAD_MAX;
     for (uint64_t i = 0; i < stretches; i++) {
-        uint64_t first = qp_add_relaxed(&q->view.header->room_cursor, 1) % stretches * QP_ROOM_STRETCH;
-        if (!qp_room_make(worker, (uint32_t)first, evict))
-            continue;
-        worker->place = first / 64; /* where the free ones are */
-        return true;
+        uint64_t turn = qp_add_relaxed(&q->view.header->room_cursor, 1);
+        for (uint64_t ahead = 2; ahead > 0 && evict && step; ahead--)
+            qp_room_tend(worker, (uint32_t)((turn + ahead * step) % stretches * QP_ROOM_STRETCH), ahead == 2);
+        uint64_t first = turn % stretches * QP_ROOM_STRETCH;
+        if (qp_room_make(worker, (uint32_t)first, evict)) {
+            worker->place = first / 64; /* where the free ones are */
+            return true;
+        }
+        /* With no grace period passing, no stretch can give anything: going on would only begin what cannot be finished. */
+        *stuck = qp_load_relaxed(&q->view.header->epoch_safe) == epoch_safe;
+        if (*stuck && i >= STUCK_STRETCHES)
+            return false;
     }
     return false;
 }
 
-static bool search(struct quipu *q, struct qp_worker *worker, bool evict)
+static bool search(struct quipu *q, struct qp_worker *worker, bool evict, bool *stuck)
 {
     uint64_t items = qp_sweep_items(&q->view);
     worker->now_ms = qp_time_publish(&q->view);
     if (worker->lacked == QP_CLASS_ENTRY)
-        return search_entries(q, worker, evict);
+        return search_entries(q, worker, evict, stuck);
     for (uint64_t first = q->view.entry_count; first < items; first += QP_ROOM_STRETCH)
         if (search_blocks(q, worker, first))
             return true;
-    return search_entries(q, worker, evict);
+    return search_entries(q, worker, evict, stuck);
 }
 
 bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attempt, bool evict)
@@ -145,11 +157,14 @@ bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attem
     /* Asked once in each call: one that has made progress is not stopped half-way by another's vain search. */
     bool known_full = attempt == 0 && now < retry && retry - now <= ROOM_RETRY_MAX_MS;
     uint64_t began_us = qp_clock_monotonic_us();
+    bool stuck = false;
     if (!known_full && attempt < attempts) {
-        if (search(q, worker, evict) || (recover_dead(q, worker) && search(q, worker, evict)))
+        if (search(q, worker, evict, &stuck) || (recover_dead(q, worker) && search(q, worker, evict, &stuck)))
             return true;
-        /* A search in vain costs more the larger the segment is: whoever keeps asking spends at most half of the time on it. */
-        qp_store_relaxed(retry_at, now + ROOM_RETRY_MS + 2 * (qp_clock_monotonic_us() - began_us) / 1000);
+        /* A search in vain costs more the larger the segment is: whoever keeps asking spends at most half of the time on it. One that a reader held up was
+         * cut short, and may succeed as soon as he goes on. */
+        if (!stuck)
+            qp_store_relaxed(retry_at, now + ROOM_RETRY_MS + 2 * (qp_clock_monotonic_us() - began_us) / 1000);
     }
     qp_add_relaxed(&q->view.header->stat_full_refusals, 1);
     return false;

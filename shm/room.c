@@ -104,28 +104,43 @@ static uint32_t see_off(struct qp_worker *worker, struct leaving *leaving)
     return freed;
 }
 
-uint32_t qp_room_make(struct qp_worker *worker, uint32_t first, bool evict)
+/* Goes through a stretch: what is on its way out is listed, and the cheapest of each sample of the rest. */
+static void survey(struct qp_worker *worker, uint32_t first, bool evict, struct candidates *candidates,
+                   struct leaving *leaving)
 {
     const struct qp_view *view = worker->view;
-    struct leaving leaving = {.count = 0};
-    struct candidates candidates = {.count = 0};
     struct sample sample = {.cost = QP_EVICT_NEVER};
     uint32_t end = view->entry_count - first > QP_ROOM_STRETCH ? first + QP_ROOM_STRETCH : view->entry_count;
     for (uint32_t i = first ? first : 1; i < end;) {
         uint32_t stop = end - i > ITEMS_PER_SECTION ? i + ITEMS_PER_SECTION : end;
         qp_grace_enter(view, worker->slot);
         for (; i < stop; i++)
-            look(worker, i, evict, &sample, &candidates, &leaving);
+            look(worker, i, evict, &sample, candidates, leaving);
         qp_grace_exit(worker->slot);
     }
     if (sample.looked)
-        finish_sample(&sample, &candidates);
-    if (leaving.count < (end - first) / QP_ROOM_ENOUGH)
-        evict_all(worker, &candidates, &leaving);
+        finish_sample(&sample, candidates);
+    if (leaving->count < (end - first) / QP_ROOM_ENOUGH)
+        evict_all(worker, candidates, leaving);
+}
+
+uint32_t qp_room_make(struct qp_worker *worker, uint32_t first, bool evict)
+{
+    struct leaving leaving = {.count = 0};
+    struct candidates candidates = {.count = 0};
+    survey(worker, first, evict, &candidates, &leaving);
     uint32_t freed = see_off(worker, &leaving);
     if (freed == 0 && leaving.count == 0 && candidates.count) { /* what had expired was used again */
         evict_all(worker, &candidates, &leaving);
         freed = see_off(worker, &leaving);
     }
     return freed;
+}
+
+void qp_room_tend(struct qp_worker *worker, uint32_t first, bool evict)
+{
+    struct leaving leaving = {.count = 0};
+    struct candidates candidates = {.count = 0};
+    survey(worker, first, evict, &candidates, &leaving);
+    advance_all(worker, &leaving);
 }

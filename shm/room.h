@@ -18,4 +18,8 @@
  * worker->now_ms set. */
 uint32_t qp_room_make(struct qp_worker *worker, uint32_t first, bool evict);
 
+/* The same ahead of need, as far as it goes without a grace period: when the stretch's turn comes, that one is over already, and a reader who stands still
+ * for a moment in between was in nobody's way. */
+void qp_room_tend(struct qp_worker *worker, uint32_t first, bool evict);
+
 #endif
