@@ -191,8 +191,8 @@ static bool finish(const struct qp_worker *worker, struct qp_entry *entry, uint6
     enum wish wish = wants_removal(worker, entry);
     if (wish == STAYS)
         return state_step(entry, seen, QP_STATE_LIVE, 0);
-    if (qp_traits_kind(entry->traits) == QP_KIND_LIMIT)
-        qp_victim_forget(worker->view, entry->hash, NULL, 0);
+    if (wish == COLLECTED && qp_traits_kind(entry->traits) == QP_KIND_LIMIT)
+        qp_victim_forget(worker->view, entry->hash);
     if (!state_step(entry, seen, QP_STATE_DEAD, 0))
         return false;
     if (wish == EXPIRED)

@@ -135,8 +135,6 @@ bool qp_evict_remember(const struct qp_view *view, const struct qp_entry *entry,
     int count = victims_of(view, entry, now_ms, victim);
     if (count < 0)
         return false;
-    if (qp_traits_kind(entry->traits) == QP_KIND_LIMIT)
-        qp_victim_forget(view, entry->hash, victim, (unsigned)count);
     for (int i = 0; i < count; i++)
         qp_victim_remember(view, &victim[i], now_ms);
     return true;

@@ -109,6 +109,7 @@ static inline void qp_limit_use(const struct qp_view *view, const struct qp_entr
     uint64_t other = cell[!(window & 1)];
     if (traits >> 59 != (QP_ALGORITHM_FIXED << 3 | QP_KIND_LIMIT) || window_ms == 0 ||
         qp_load_acquire(&entry->shard) != 0 || qp_cell_count_in(cell[window & 1], window) == 0 ||
+        qp_window_has_come_round(entry, window_ms, now_ms) ||
         (other && qp_window_ahead(qp_cell_window(other, !(window & 1)), window & QP_WINDOW_MASK) > 0)) {
         qp_limit_use_slowly(view, entry, now_ms, out);
         return;

@@ -132,35 +132,65 @@ static void ask_ahead(const struct qp_view *view, uint32_t bucket)
     }
 }
 
+static void step_to(struct qp_walk *walk, const uint64_t *link)
+{
+    walk->link = qp_load_acquire(link);
+    walk->from = link;
+}
+
+/* Before the order that the walk has reached; the bucket of an order is the order's own first bits, reversed back. */
+static void step_back(const struct qp_view *view, struct qp_walk *walk)
+{
+    step_to(walk, &view->buckets[walk->started ? qp_order_of(walk->order) & view->bucket_mask : 0]);
+    walk->started = true;
+    walk->resume = false;
+}
+
+/* Whether what was read behind a link was there: the link still says so. Its target has not been reused then, for its next life would be
+ * linked with another generation; and if the link's own entry was, it leads to the same place again. */
+static bool still_leads_there(const struct qp_walk *walk, const uint64_t *from, uint64_t link)
+{
+    if (!walk->unprotected)
+        return true;
+    qp_fence_acquire();
+    return qp_load_relaxed(from) == link;
+}
+
 struct qp_entry *qp_table_walk(const struct qp_view *view, struct qp_walk *walk)
 {
     uint64_t steps_max = ((uint64_t)view->entry_count + view->bucket_mask) * 2 + QP_CHAIN_STEPS_MAX;
     bool skip = walk->resume && walk->started;
-    if (!walk->started || walk->resume) {
-        /* The bucket of an order is the order's own first bits, reversed back. */
-        uint64_t bucket = walk->started ? qp_order_of(walk->order) & view->bucket_mask : 0;
-        walk->link = qp_load_acquire(&view->buckets[bucket]);
-        walk->started = true;
-        walk->resume = false;
-    }
+    if (!walk->started || walk->resume)
+        step_back(view, walk);
     bool ended = false;
     while (!(ended = qp_link_index(walk->link) == 0)) {
-        uint32_t index = qp_link_index(walk->link);
+        const uint64_t *from = walk->from;
+        uint64_t link = walk->link;
+        uint32_t index = qp_link_index(link);
         if (++walk->visited > steps_max)
             break;
         if (index & QP_LINK_BUCKET) {
             index &= ~QP_LINK_BUCKET;
             if (index > view->bucket_mask)
                 break;
-            walk->link = qp_load_acquire(&view->buckets[index]);
+            step_to(walk, &view->buckets[index]);
+            if (!still_leads_there(walk, from, link)) {
+                step_back(view, walk);
+                skip = walk->order != 0;
+            }
             ask_ahead(view, index);
             continue;
         }
         struct qp_entry *entry = qp_entry_at(view, index);
         if (!entry)
             break;
-        walk->link = qp_load_acquire(&entry->link);
+        step_to(walk, &entry->link);
         uint64_t order = qp_order_of(entry->hash);
+        if (!still_leads_there(walk, from, link)) {
+            step_back(view, walk);
+            skip = walk->order != 0;
+            continue;
+        }
         if (qp_link_marked(walk->link) || (skip && order <= walk->order))
             continue;
         if (order < walk->order)

@@ -110,9 +110,11 @@ bool qp_table_is_linked(const struct qp_view *view, const struct qp_entry *entry
 struct qp_walk {
     uint64_t order;    /* of the last entry yielded */
     uint64_t link;     /* what follows it; valid in this section only */
+    const uint64_t *from; /* where that was read */
     uint64_t visited;  /* steps so far, a bound against loops */
     bool started;
     bool resume; /* look up `order` again, and go on behind it */
+    bool unprotected; /* by a reader without a section: what it stands on may be reused, so each step is looked at again before it counts */
     bool damaged;
 };
 struct qp_entry *qp_table_walk(const struct qp_view *view, struct qp_walk *walk);

@@ -71,16 +71,12 @@ void qp_victim_remember(const struct qp_view *view, const struct qp_victim *vict
     }
 }
 
-void qp_victim_forget(const struct qp_view *view, uint64_t hash, const struct qp_victim *but, unsigned count)
+void qp_victim_forget(const struct qp_view *view, uint64_t hash)
 {
     uint64_t *bucket = bucket_of(view, hash);
     for (unsigned i = 0; i < QP_VICTIM_WORDS; i++) {
         uint64_t word = qp_load_relaxed(&bucket[i]);
-        bool stays = word == 0 || word >> (64 - FINGERPRINT_BITS) != hash >> (64 - FINGERPRINT_BITS);
-        /* What two who end the same entry would both write: the faster one's key may have begun anew by it already. */
-        for (unsigned j = 0; j < count; j++)
-            stays |= word == make(&but[j]);
-        if (!stays)
+        if (word != 0 && word >> (64 - FINGERPRINT_BITS) == hash >> (64 - FINGERPRINT_BITS))
             qp_cas_relaxed(&bucket[i], &word, 0); /* a failure is another key's word, or somebody else who forgets */
     }
 }

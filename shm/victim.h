@@ -27,9 +27,10 @@ struct qp_victim {
 /* Remembers. Idempotent: the same victim again raises its share. */
 void qp_victim_remember(const struct qp_view *view, const struct qp_victim *victim, uint64_t now_ms);
 
-/* Forgets whatever else is known of a key than these victims (count may be 0): what an entry says now is all that is true. A reset, a refund
- * or a delete since the key was last evicted would be undone else. By who ends the entry, before it is DEAD. */
-void qp_victim_forget(const struct qp_view *view, uint64_t hash, const struct qp_victim *but, unsigned count);
+/* Forgets a key, which was deleted and is collected: it begins anew. Not for one that is evicted once more: of two who evict it, the slower one could take
+ * away what the faster one's key has begun from (tests/models/evict.pml). So what was given back since the first eviction is not
+ * known after the second; resets are. */
+void qp_victim_forget(const struct qp_view *view, uint64_t hash);
 
 /* Looks up hash and until_ms; false: nothing known. */
 bool qp_victim_recall(const struct qp_view *view, struct qp_victim *victim);

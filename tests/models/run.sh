@@ -147,5 +147,81 @@ mutant table HANDLE_KEY_FIRST "-DHANDLE -DBLOCKS=1 -DA0=1 -DK1=2 -DA1=1"
 mutant table RECOVER_BLINDLY "-DSTART=0 -DA0=1 -DKILLS=1"
 mutant table NOBODY_GETS_HERE "-DSTART=0 -DA0=1 -DA1=1 -DSWEEPERS=1 -DKILLS=1"
 
+# ---- in-flight limits
+right inflight "-DE0=2 -DE1=2 -DE2=1"
+right inflight "-DE0=2 -DE1=2 -DTICKETS -DKILLS=1"
+right inflight "-DE0=2 -DE1=1 -DKILLS=1 -DRECOVERERS=2"
+right inflight "-DUNITS=3 -DE2=1 -DCHANGES"
+if [ "$SCALE" -ge 2 ]; then
+    STORE=-DCOLLAPSE
+    right inflight "-DE0=2 -DE1=2 -DE2=2"
+    right inflight "-DE0=2 -DE2=1 -DKILLS=1 -DRECOVERERS=2"
+    right inflight "-DUNITS=3 -DE0=2 -DE2=1 -DCHANGES"
+    right inflight "-DUNITS=3 -DE0=2 -DE1=2 -DCHANGES -DKILLS=1"
+    STORE=-DSFH
+fi
+total inflight
+mutant inflight ONE_SCAN "-DE0=2"
+mutant inflight NO_TURN "-DE0=2 -DTICKETS"
+mutant inflight CLAIM_BY_STORE ""
+mutant inflight NO_COUNT "-DCHANGES"
+mutant inflight LOOK_BEFORE_CLAIM "-DCHANGES"
+mutant inflight HIGH_AFTER_CLAIM "-DKILLS=1"
+mutant inflight LEAVE_WITHOUT_TURN "-DE0=2 -DTICKETS"
+mutant inflight LEAVE_FOREIGN "-DTICKETS"
+mutant inflight RECOVER_BY_UNIT "-DKILLS=1"
+mutant inflight RECOVER_BY_STORE "-DKILLS=1 -DRECOVERERS=2"
+
+# ---- windows
+right window "-DT0=2 -DR0=1 -DT1=2 -DR1=1"
+right window "-DSLIDING -DBEHIND -DT0=2 -DR0=1 -DT1=2 -DR1=1"
+right window "-DSLIDING -DLAST=3 -DRESETS=1 -DT0=2 -DR0=1"
+right window "-DWRAP -DLAST=2 -DRESETS=2 -DRESETTERS=2 -DT0=3 -DR0=1 -DT1=0"
+if [ "$SCALE" -ge 2 ]; then
+    STORE=-DCOLLAPSE
+    right window "-DT0=2 -DR0=1 -DT1=2 -DT2=1"
+    right window "-DSLIDING -DBEHIND -DT0=2 -DT2=1"
+    right window "-DSLIDING -DBEHIND -DLIMIT=2 -DT0=3 -DR0=1 -DT1=2"
+    right window "-DSLIDING -DLAST=3 -DRESETS=1 -DT0=2 -DR0=1 -DT1=2 -DR1=1"
+    right window "-DWRAP -DLAST=2 -DRESETS=2 -DRESETTERS=2 -DT0=2 -DR0=1"
+    STORE=-DSFH
+fi
+total window
+mutant window NO_SEAL "-DSLIDING"
+mutant window ROLL_BACK "-DT0=2 -DT1=2"
+mutant window REFUSE_UNCHECKED "-DLIMIT=2 -DLAST=2 -DRESETS=1 -DT0=2"
+mutant window REFUNDS_FIRST "-DLIMIT=2 -DLAST=2 -DT0=2 -DR0=1"
+mutant window REFUND_WITHOUT_TAG "-DR0=1 -DT1=2"
+mutant window TAG_WITHOUT_RESETS "-DRESETS=1 -DR0=1 -DT1=2"
+mutant window REFUND_CHECKS_FIRST "-DT0=2 -DR0=1 -DT1=2 -DR1=1"
+mutant window NO_CLEAR "-DWRAP -DSLIDING -DT0=3 -DR0=1 -DT1=0"
+mutant window CLEAR_BY_TAG "-DWRAP -DSLIDING -DT0=3 -DR0=1 -DT1=0"
+mutant window CLEAR_UNCHECKED "-DT0=2 -DR0=1 -DT1=2"
+mutant window CLEAR_BEFORE_SEAL "-DSLIDING -DT0=2 -DR0=1 -DT1=2 -DR1=1"
+mutant window RESET_WITHOUT_CLEAR "-DWRAP -DLAST=2 -DRESETS=2 -DT0=3 -DR0=1 -DT1=0"
+mutant window RESET_CLEARS_BLINDLY "-DLAST=2 -DRESETS=2 -DRESETTERS=2 -DT0=3 -DR0=1 -DT1=0"
+
+# ---- eviction
+right evict "-DSTRANGER -DEVICTIONS=2"
+right evict "-DEVICTORS=2 -DKILLS=1 -DLIMIT=1"
+right evict "-DEVICTORS=2 -DDIFFER -DLIMIT=1"
+if [ "$SCALE" -ge 2 ]; then
+    STORE=-DCOLLAPSE
+    right evict "-DEVICTIONS=2 -DEVICTORS=2"
+    right evict "-DEVICTORS=2 -DDIFFER -DKILLS=1"
+    right evict "-DSTRANGER -DT1=2 -DEVICTIONS=2 -DKILLS=1"
+    right evict "-DLIMIT=1 -DT1=2 -DEVICTIONS=3"
+    STORE=-DSFH
+fi
+total evict
+mutant evict REMEMBER_EARLY ""
+mutant evict DEAD_FIRST "-DLIMIT=1"
+mutant evict NO_REVIVE ""
+mutant evict FINISH_BY_STATE "-DT0=3 -DT1=0 -DEVICTIONS=2 -DEVICTORS=2"
+mutant evict STAMP_WITH_EVICTING "-DEVICTIONS=2"
+mutant evict FORGET_FIRST "-DEVICTORS=2 -DDIFFER"
+mutant evict RECALL_BEFORE_FIND "-DLIMIT=1"
+mutant evict INSERT_IN_NEW_SECTION "-DLIMIT=1 -DT0=1"
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
