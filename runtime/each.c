@@ -114,7 +114,7 @@ static bool fill_batch(const struct qp_view *view, struct qp_slot *slot, const s
 static int visit_all(struct quipu *q, struct qp_slot *slot, const struct filter *filter, quipu_visit *visit, void *arg,
                      struct batch *batch)
 {
-    struct qp_walk walk = {0};
+    struct qp_walk walk = {.unprotected = slot == NULL};
     bool more = true;
     while (more) {
         if (qp_handle_is_stale(q))

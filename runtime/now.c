@@ -9,9 +9,10 @@
 
 #define AGREES_MS 1000 /* a published time this near to the caller's was read by somebody about now */
 
-static int64_t distance(int64_t a, uint64_t b)
+/* Unsigned: a damaged segment's clock may say anything. */
+static uint64_t distance(uint64_t a, uint64_t b)
 {
-    return a > (int64_t)b ? a - (int64_t)b : (int64_t)b - a;
+    return a > b ? a - b : b - a;
 }
 
 /* The largest time seen, the caller's included. */
@@ -44,7 +45,7 @@ int qp_time_fresh(const struct qp_view *view, int64_t now_ms, uint64_t *unix_ms)
     *unix_ms = qp_time_publish(view);
     if (now_ms == QP_NOW_UNKNOWN)
         return 0;
-    if (now_ms < 0 || distance(now_ms, *unix_ms) > (int64_t)QP_WINDOW_SKEW_MS)
+    if (now_ms < 0 || distance((uint64_t)now_ms, *unix_ms) > QP_WINDOW_SKEW_MS)
         return -ERANGE;
     *unix_ms = (uint64_t)now_ms;
     return 0;
@@ -58,7 +59,7 @@ int qp_time(const struct qp_view *view, int64_t now_ms, uint64_t *unix_ms)
         *unix_ms = qp_clock_unix_ms();
         return 0;
     }
-    if (qp_unlikely(now_ms < 0 || distance(now_ms, qp_load_relaxed(&view->header->clock_ms)) > AGREES_MS))
+    if (qp_unlikely(now_ms < 0 || distance((uint64_t)now_ms, qp_load_relaxed(&view->header->clock_ms)) > AGREES_MS))
         return qp_time_fresh(view, now_ms, unix_ms);
     *unix_ms = (uint64_t)now_ms;
     return 0;

@@ -9,6 +9,7 @@
 #include "check_rows.h"
 #include "guard.h"
 #include "shm/block.h"
+#include "shm/flight.h"
 #include "shm/table.h"
 
 /* ---- the stage ----------------------------------------------------------------------------------------------------------- */
@@ -39,6 +40,13 @@ static uint32_t free_in_class(const struct qp_view *view, unsigned class_number)
 static uint32_t shard_of(const struct stage *stage, enum thing thing)
 {
     return qp_ref_block(((struct qp_entry *)stage->place[thing].at)->shard);
+}
+
+/* Where the units are that were given back of the window that an entry is in. */
+static struct place refund_place(const struct filled *f, enum filled_entry which)
+{
+    struct qp_entry *entry = &f->q->view.entries[f->entry[which]];
+    return (struct place){&entry->refund[entry->cell[1] != 0], f->entry[which]};
 }
 
 static uint32_t empty_bucket(const struct qp_view *view)
@@ -74,6 +82,11 @@ static void find_blocks(struct stage *stage)
     stage->place[REVIVED_BLOCK] = block_place(view, shard_of(stage, REVIVED));
     stage->place[REGISTER_BLOCK] = block_place(view, shard_of(stage, REGISTER));
     stage->place[LIMIT_BLOCK] = block_place(view, shard_of(stage, LIMIT_RESET));
+    uint32_t units = shard_of(stage, FLIGHT);
+    stage->place[BUCKET_BLOCK] = block_place(view, shard_of(stage, BUCKET));
+    stage->place[UNITS] = block_place(view, units);
+    stage->place[UNITS_STATE] = state_place(view, units);
+    stage->place[UNITS_MORE] = block_place(view, ((struct qp_flight *)stage->place[UNITS].at)->next);
     stage->place[FREE_STATE] = state_place(view, free_one);
     stage->place[HINTS] = (struct place){view->class_of[QP_CLASS_BLOCK_128].hints, 0};
     stage->place[HINT_SUMMARY] = (struct place){view->class_of[QP_CLASS_BLOCK_128].hint_summary, 0};
@@ -88,10 +101,12 @@ static void find_tables(struct stage *stage)
     stage->place[TABLE] = (struct place){table, qp_block_index(block)};
     stage->place[TABLE_STATE] = (struct place){qp_block_state(view, block), qp_block_index(block)};
     stage->place[FREE_TABLE_STATE] = (struct place){qp_state_at(view, QP_CLASS_TABLE, free_one), free_one};
-    stage->place[ROW_0] = (struct place){&table->row[0], 0};
-    stage->place[ROW_1] = (struct place){&table->row[1], 1};
-    stage->place[ROW_2] = (struct place){&table->row[2], 2};
-    stage->place[ROW_4] = (struct place){&table->row[4], 4};
+    static const struct {
+        enum thing thing;
+        uint32_t row;
+    } rows[] = {{ROW_0, 0}, {ROW_1, 1}, {ROW_2, 2}, {ROW_4, 4}, {ROW_5, 5}, {ROW_6, 6}, {ROW_7, 7}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        stage->place[rows[i].thing] = (struct place){&table->row[rows[i].row], rows[i].row};
 }
 
 static void find_buckets(struct stage *stage)
@@ -122,6 +137,8 @@ static void set_stage(struct stage *stage, const char *segment)
     find_workers(stage);
     for (int which = 0; which < FILLED_ENTRIES; which++)
         stage->place[PLAIN + which] = entry_place(&stage->filled, (enum filled_entry)which);
+    stage->place[LIMIT_REFUND] = refund_place(&stage->filled, FILLED_LIMIT);
+    stage->place[RESET_REFUND] = refund_place(&stage->filled, FILLED_LIMIT_RESET);
     find_blocks(stage);
     find_tables(stage);
     find_buckets(stage);

@@ -2,7 +2,9 @@
 /* check_rows.c: one row for each way in which a single field can contradict the rest of a segment. */
 #include "check_rows.h"
 
+#include "shm/flight.h"
 #include "shm/layout.h"
+#include "shm/strategy.h"
 #include "shm/word.h"
 
 #define FIELD(thing, type, field) thing, offsetof(struct type, field), sizeof(((struct type *)0)->field)
@@ -12,6 +14,9 @@
 #define OR(bits) ~UINT64_C(0), bits, 0, NULL
 #define STATE(state, argument) ~((UINT64_C(1) << 40) - 1), (uint64_t)(state) << QP_ARGUMENT_BITS | (argument), 0, NULL
 #define MAKE(function) 0, 0, 0, function
+
+#define UNIT(number) UNITS, offsetof(struct qp_flight, unit) + (number) * sizeof(uint64_t), 8
+#define NO_SUCH(row) "strategy row " #row ": an overflow policy, shadow mode, scope or idle time that does not exist"
 
 #define OWNER(record, generation) (UINT64_C(record) << 24 | (generation))
 #define STRANGER OWNER(3, 77)       /* a process that is not there */
@@ -111,6 +116,51 @@ static uint64_t other_row(const struct stage *stage, uint64_t old)
     return old ^ UINT64_C(1) << 16;
 }
 
+static uint64_t free_and_owned(const struct stage *stage, uint64_t old)
+{
+    (void)stage;
+    return old & ~QP_UNIT_HELD;
+}
+
+static uint64_t of_nobody(const struct stage *stage, uint64_t old)
+{
+    (void)stage;
+    return (old & ~QP_ARGUMENT_MASK) | OWNER(4000, 1);
+}
+
+static uint64_t of_a_stranger(const struct stage *stage, uint64_t old)
+{
+    (void)stage;
+    return (old & ~QP_ARGUMENT_MASK) | STRANGER;
+}
+
+static uint64_t to_own_block(const struct stage *stage, uint64_t old)
+{
+    (void)old;
+    return stage->place[UNITS_MORE].number;
+}
+
+/* A refund of one unit more than the cell of its place ever held, in that cell's window and epoch. */
+static uint64_t one_too_many(const struct stage *stage, enum thing thing, enum thing refund, uint64_t resets)
+{
+    const struct qp_entry *entry = stage->place[thing].at;
+    unsigned parity = (const uint64_t *)stage->place[refund].at == &entry->refund[1];
+    uint64_t cell = entry->cell[parity];
+    return qp_epoch_tag(qp_cell_window(cell, parity), resets) | (qp_cell_count(cell) + 1);
+}
+
+static uint64_t more_than_taken(const struct stage *stage, uint64_t old)
+{
+    (void)old;
+    return one_too_many(stage, LIMIT, LIMIT_REFUND, 0);
+}
+
+static uint64_t more_than_taken_since(const struct stage *stage, uint64_t old)
+{
+    (void)old;
+    return one_too_many(stage, LIMIT_RESET, RESET_REFUND, 1);
+}
+
 const struct row check_rows[] = {
     /* ---- header ---- */
     {"magic", BESIDE, FIELD(HEADER, qp_header, identity.magic), ADD(1),
@@ -127,10 +177,12 @@ const struct row check_rows[] = {
     {"slots_high", BESIDE, FIELD(HEADER, qp_header, slots_high), SET(9), "header: more slots in use than there are"},
     {"stamp_sequence", BESIDE, FIELD(HEADER, qp_header, stamp_sequence), SET(1),
      "header: a word of the agent's, without an agent"},
-    {"clock_coarse_ms", BESIDE, FIELD(HEADER, qp_header, clock_coarse_ms), SET(1),
-     "header: a word of the agent's, without an agent"},
+    {"clock_ms", BESIDE, FIELD(HEADER, qp_header, clock_ms), SET(UINT64_C(1) << 60),
+     "header: its clock is out of range"},
     {"sweep_cursor", BESIDE, FIELD(HEADER, qp_header, sweep_cursor), SET(UINT64_C(1) << 63),
      "header: the sweep's cursor is out of range"},
+    {"room_cursor", BESIDE, FIELD(HEADER, qp_header, room_cursor), SET(UINT64_C(1) << 63),
+     "header: the cursor of searches for room is out of range"},
     {"hot_reserved", BESIDE, FIELD(HEADER, qp_header, hot_reserved[3]), SET(1), "header: a reserved word is not 0"},
     {"rare_reserved", BESIDE, FIELD(HEADER, qp_header, rare_reserved[9]), SET(1), "header: a reserved word is not 0"},
     {"stat_reserved", BESIDE, FIELD(HEADER, qp_header, stat_reserved[0]), SET(1), "header: a reserved word is not 0"},
@@ -213,7 +265,7 @@ const struct row check_rows[] = {
     {"prefix too long", BESIDE, FIELD(ROW_0, qp_row, prefix_bytes), SET(1025),
      "strategy row 0: a prefix of 1025 bytes"},
     {"prefix longer", BESIDE, FIELD(ROW_0, qp_row, prefix_bytes), ADD(1), "strategy row 1: *"},
-    {"row kind", BESIDE, FIELD(ROW_0, qp_row, kind), SET(3), "strategy row 0: unknown kind 3"},
+    {"row kind", BESIDE, FIELD(ROW_0, qp_row, kind), SET(5), "strategy row 0: unknown kind 5"},
     {"row merge", BESIDE, FIELD(ROW_0, qp_row, merge), SET(2),
      "strategy row 0: a merge rule that does not fit its kind"},
     {"row window", BESIDE, FIELD(ROW_0, qp_row, window_ms), SET(99), "strategy row 0: a window of 99 ms"},
@@ -221,7 +273,32 @@ const struct row check_rows[] = {
      "strategy row 1: a window of 100 ms"},
     {"row window, plausible", BESIDE, FIELD(ROW_0, qp_row, window_ms), SET(1000),
      "entry *: it is not what its strategy says"},
-    {"row algorithm", BESIDE, FIELD(ROW_0, qp_row, algorithm), SET(1), "strategy row 0: unknown algorithm"},
+    {"row algorithm", BESIDE, FIELD(ROW_0, qp_row, algorithm), SET(3), "strategy row 0: unknown algorithm"},
+    {"row algorithm of a counter", BESIDE, FIELD(ROW_1, qp_row, algorithm), SET(1), "strategy row 1: unknown algorithm"},
+    {"row algorithm, plausible", BESIDE, FIELD(ROW_0, qp_row, algorithm), SET(QP_ALGORITHM_SLIDING),
+     "entry *: it is not what its strategy says"},
+    {"row limit", BESIDE, FIELD(ROW_0, qp_row, limit), SET(QP_CELL_COUNT_MAX + 1),
+     "strategy row 0: a limit of 549755813889"},
+    {"row limit of a counter", BESIDE, FIELD(ROW_1, qp_row, limit), SET(1), "strategy row 1: a limit of 1"},
+    {"row limit of a bucket, none", BESIDE, FIELD(ROW_5, qp_row, limit), SET(0), "strategy row 5: a limit of 0"},
+    {"row limit of a bucket", BESIDE, FIELD(ROW_5, qp_row, limit), ADD(1),
+     "strategy row 5: a bucket that does not fit its limit"},
+    {"row holders", BESIDE, FIELD(ROW_6, qp_row, limit), SET(65537), "strategy row 6: a limit of 65537"},
+    {"row holders, none", BESIDE, FIELD(ROW_6, qp_row, limit), SET(0), "strategy row 6: a limit of 0"},
+    {"row burst, none", BESIDE, FIELD(ROW_5, qp_row, burst), SET(0),
+     "strategy row 5: a bucket that does not fit its limit"},
+    {"row burst, years", BESIDE, FIELD(ROW_5, qp_row, burst), SET(UINT64_C(1) << 38),
+     "strategy row 5: a bucket that does not fit its limit"},
+    {"row burst of a window", BESIDE, FIELD(ROW_7, qp_row, burst), SET(1),
+     "strategy row 7: a bucket that does not fit its limit"},
+    {"row tick", BESIDE, FIELD(ROW_5, qp_row, tick), ADD(1), "strategy row 5: a bucket that does not fit its limit"},
+    {"row tick of a window", BESIDE, FIELD(ROW_0, qp_row, tick), SET(1),
+     "strategy row 0: a bucket that does not fit its limit"},
+    {"row overflow", BESIDE, FIELD(ROW_7, qp_row, overflow), SET(3), NO_SUCH(7)},
+    {"row shadow", BESIDE, FIELD(ROW_0, qp_row, shadow), SET(2), NO_SUCH(0)},
+    {"row shadow of a counter", BESIDE, FIELD(ROW_1, qp_row, shadow), SET(1), NO_SUCH(1)},
+    {"row scope", BESIDE, FIELD(ROW_6, qp_row, scope), SET(2), NO_SUCH(6)},
+    {"row idle", BESIDE, FIELD(ROW_0, qp_row, idle_ms), SET(0), NO_SUCH(0)},
     {"row reserved", BESIDE, FIELD(ROW_0, qp_row, reserved[5]), SET(1),
      "strategy row 0: a field that this version does not use is not 0"},
     {"row parent after", BESIDE, FIELD(ROW_1, qp_row, parent), SET(4),
@@ -272,11 +349,17 @@ const struct row check_rows[] = {
      "entry %u: live, but its parent is out of range"},
     {"entry: dead argument", BESIDE, FIELD(PLAIN, qp_entry, state), STATE(QP_STATE_DEAD, 1),
      "entry %u: dead, with an argument in its state word"},
-    {"entry: unknown state", BESIDE, FIELD(PLAIN, qp_entry, state), STATE(6, 0), "entry %u: unknown state 6"},
+    {"entry: unknown state", BESIDE, FIELD(PLAIN, qp_entry, state), STATE(7, 0), "entry %u: unknown state 7"},
     {"entry: stamp", BESIDE, FIELD(FREE, qp_entry, state), STATE(QP_STATE_RETIRED, FAR_STAMP),
      "entry %u: its stamp is ahead of the epoch"},
     {"entry: closing stamp", BESIDE, FIELD(DELETED, qp_entry, state), STATE(QP_STATE_CLOSING, FAR_STAMP),
      "entry %u: its stamp is ahead of the epoch"},
+    {"entry: evicting stamp", BESIDE, FIELD(LIMIT, qp_entry, state), STATE(QP_STATE_EVICTING, FAR_STAMP),
+     "entry %u: its stamp is ahead of the epoch"},
+    {"entry: evicting", QUIET, FIELD(LIMIT, qp_entry, state), STATE(QP_STATE_EVICTING, 0),
+     "entry %u: on its way out, though nothing is left to do"},
+    {"entry: free, given back", BESIDE, FIELD(FREE, qp_entry, refund[1]), SET(1), "entry %u: free, but not empty"},
+    {"entry: free, used", BESIDE, FIELD(FREE, qp_entry, used_at_s), SET(1), "entry %u: free, but not empty"},
     {"entry: retired in place", BESIDE, FIELD(PLAIN, qp_entry, state), MAKE(now_retired),
      "entry %u: retired, but still in the table"},
     {"entry: retired unmarked", BESIDE, FIELD(FREE, qp_entry, state), MAKE(now_retired),
@@ -327,14 +410,30 @@ const struct row check_rows[] = {
     {"strategy, low bits", BESIDE, FIELD(PLAIN, qp_entry, strategy), OR(1), "entry %u: its strategy cache is nonsense"},
     {"strategy, row", BESIDE, FIELD(RULED, qp_entry, strategy), MAKE(other_row),
      "entry %u: its cached strategy is not its key's"},
-    {"denied", BESIDE, FIELD(LIMIT, qp_entry, denied), SET(1),
-     "entry %u: a field that this version does not use is not 0"},
+    {"algorithm of a window", BESIDE, FIELD(LIMIT, qp_entry, traits), OR(UINT64_C(1) << 62),
+     "entry %u: it is not what its strategy says"},
+    {"algorithm, none", BESIDE, FIELD(LIMIT, qp_entry, traits), OR(UINT64_C(3) << 62), "entry %u: unknown algorithm"},
+    {"algorithm of the units", BESIDE, FIELD(FLIGHT, qp_entry, traits), OR(UINT64_C(1) << 62),
+     "entry %u: unknown algorithm"},
     {"remote", BESIDE, FIELD(LIMIT, qp_entry, remote[1]), SET(1),
      "entry %u: a field that this version does not use is not 0"},
-    {"refund", BESIDE, FIELD(LIMIT, qp_entry, refund[0]), SET(1),
+    {"reserved", BESIDE, FIELD(SLIDING, qp_entry, reserved0), SET(1),
      "entry %u: a field that this version does not use is not 0"},
-    {"used_at_s", BESIDE, FIELD(PLAIN, qp_entry, used_at_s), SET(1),
-     "entry %u: a field that this version does not use is not 0"},
+    {"denied", BESIDE, FIELD(PLAIN, qp_entry, denied), SET(1), "entry %u: denials of something that denies nothing"},
+    {"denied, register", BESIDE, FIELD(REGISTER, qp_entry, denied), SET(1),
+     "entry %u: denials of something that denies nothing"},
+    {"refund of a bucket", BESIDE, FIELD(BUCKET, qp_entry, refund[0]), SET(1),
+     "entry %u: units given back to something that takes none"},
+    {"refund of the units", BESIDE, FIELD(FLIGHT, qp_entry, refund[0]), SET(1),
+     "entry %u: units given back to something that takes none"},
+    {"second refund of a counter", BESIDE, FIELD(PLAIN, qp_entry, refund[1]), SET(1),
+     "entry %u: units given back to something that takes none"},
+    {"refund, too much", BESIDE, FIELD(SLIDING, qp_entry, refund[1]), OR(QP_CELL_COUNT_MAX + 99),
+     "entry %u: more than 2^39 units given back"},
+    {"refund, more than taken", QUIET, WORD(LIMIT_REFUND), MAKE(more_than_taken),
+     "entry %u: more units given back than taken"},
+    {"refund, more since the reset", QUIET, WORD(RESET_REFUND), MAKE(more_than_taken_since),
+     "entry %u: more units given back than taken"},
 
     /* ---- entries: cells ---- */
     {"cell, too much", BESIDE, FIELD(PLAIN, qp_entry, cell[0]), OR(UINT64_C(1) << 63),
@@ -342,11 +441,17 @@ const struct row check_rows[] = {
     {"cell below base", BESIDE, FIELD(RESET, qp_entry, cell[0]), SET(1), "entry %u: its base 10 is above its cell 1"},
     {"second cell", BESIDE, FIELD(PLAIN, qp_entry, cell[1]), SET(1),
      "entry %u: a second cell in something that has one"},
-    {"register's cell", BESIDE, FIELD(REGISTER, qp_entry, cell[0]), SET(1), "entry %u: a register with a count"},
+    {"register's cell", BESIDE, FIELD(REGISTER, qp_entry, cell[0]), SET(1), "entry %u: a count in something that has none"},
+    {"cell of the units", BESIDE, FIELD(FLIGHT, qp_entry, cell[0]), SET(1),
+     "entry %u: a count in something that has none"},
+    {"second cell of a bucket", BESIDE, FIELD(BUCKET, qp_entry, cell[1]), SET(1),
+     "entry %u: a second cell in something that has one"},
     {"window's count", BESIDE, FIELD(LIMIT, qp_entry, cell[0]), OR(QP_CELL_COUNT_MAX + 99),
      "entry %u: a window's count is over 2^39"},
     {"window sealed", BESIDE, FIELD(LIMIT, qp_entry, cell[1]), OR(QP_CELL_SEALED),
-     "entry %u: a sealed window, which this version does not make"},
+     "entry %u: a sealed window in something that does not slide"},
+    {"sliding window's count", BESIDE, FIELD(SLIDING, qp_entry, cell[1]), OR(QP_CELL_COUNT_MAX + 99),
+     "entry %u: a window's count is over 2^39"},
 
     /* ---- entries: shard blocks ---- */
     {"shard, none", BESIDE, FIELD(REGISTER, qp_entry, shard), SET(0), "entry %u: a register without a value"},
@@ -397,6 +502,41 @@ const struct row check_rows[] = {
      "entry *: an epoch that is not of its window"},
     {"window's floor", BESIDE, FIELD(LIMIT_BLOCK, qp_shard, floor), ADD(1),
      "entry *: its epoch is not the one after its floor"},
+
+    {"bucket's epoch", BESIDE, FIELD(BUCKET_BLOCK, qp_shard, own[0].epoch), ADD(1),
+     "entry *: its bucket's epoch is not the one after its floor"},
+    {"bucket's second epoch", BESIDE, FIELD(BUCKET_BLOCK, qp_shard, own[1].epoch), SET(1),
+     "entry *: its bucket's epoch is not the one after its floor"},
+
+    /* ---- entries: in flight ---- */
+    {"units, none", BESIDE, FIELD(FLIGHT, qp_entry, shard), SET(0), "entry %u: the chain of its units is broken"},
+    {"units, far away", BESIDE, FIELD(FLIGHT, qp_entry, shard), OR(0xfffffff),
+     "entry %u: the chain of its units is broken"},
+    {"units, another's block", BESIDE, FIELD(FLIGHT, qp_entry, shard), MAKE(other_block),
+     "entry %u: the chain of its units is broken"},
+    {"units' kind", BESIDE, FIELD(UNITS, qp_flight, block.kind), SET(QP_BLOCK_SHARD),
+     "entry *: the chain of its units is broken"},
+    {"units' parent", BESIDE, FIELD(UNITS_MORE, qp_flight, block.parent), ADD(1),
+     "entry *: the chain of its units is broken"},
+    {"units' numbers", BESIDE, FIELD(UNITS_MORE, qp_flight, first), ADD(1),
+     "entry *: the chain of its units is broken"},
+    {"units' next, far away", BESIDE, FIELD(UNITS, qp_flight, next), SET(0x4fffffff),
+     "entry *: the chain of its units is broken"},
+    {"units' next, to itself", BESIDE, FIELD(UNITS_MORE, qp_flight, next), MAKE(to_own_block),
+     "entry *: the chain of its units is broken"},
+    {"units' next, let go", QUIET, FIELD(UNITS, qp_flight, next), SET(0),
+     "block *: in use, but its parent does not refer to it"},
+    {"units' bytes", BESIDE, FIELD(UNITS, qp_flight, block.bytes), ADD(-8),
+     "entry *: a block of its units is not of its own size"},
+    {"units' block freed", BESIDE, WORD(UNITS_STATE), STATE(QP_STATE_FREE, 0),
+     "entry *: a block of its units is not in use"},
+    {"units used, too many", BESIDE, FIELD(UNITS, qp_flight, high), SET(13),
+     "entry *: more units used than a block has"},
+    {"units used, fewer", BESIDE, FIELD(UNITS, qp_flight, high), SET(11), "entry *: unit 11 is held where nobody looks"},
+    {"unit with an owner, free", BESIDE, UNIT(3), MAKE(free_and_owned), "entry *: unit 3 is free, but names an owner"},
+    {"unit of nobody", BESIDE, UNIT(3), MAKE(of_nobody), "entry *: unit 3 is held by nobody who could be"},
+    {"unit of a stranger", QUIET, UNIT(3), MAKE(of_a_stranger),
+     "entry *: unit 3 is held by a process that is not there"},
 
     /* ---- blocks by themselves ---- */
     {"block: claimed", QUIET, WORD(FREE_STATE), MAKE(own_claim), "block %u: claimed, though nobody is at work"},

@@ -24,6 +24,9 @@ enum thing {
     LIMIT_RESET,
     LIMIT_DELETED,
     RULED,
+    BUCKET,
+    FLIGHT,
+    SLIDING,
     FIRST,
     SECOND,
     FREE,
@@ -33,17 +36,26 @@ enum thing {
     REVIVED_BLOCK,
     REGISTER_BLOCK,
     LIMIT_BLOCK, /* of LIMIT_RESET */
+    BUCKET_BLOCK,
+    UNITS,      /* the first block of FLIGHT, all its units held; the second, some of them */
+    UNITS_MORE,
     ORPHAN,      /* in half-done segments: a block whose parent has replaced it */
-    KEY_STATE,   /* state words of blocks */
+    LIMIT_REFUND, /* the word of refunds of the window that is used: of LIMIT; of LIMIT_RESET */
+    RESET_REFUND,
+    KEY_STATE, /* state words of blocks */
     RESET_STATE,
+    UNITS_STATE,
     FREE_STATE,
     TABLE,
     TABLE_STATE,
     FREE_TABLE_STATE,
-    ROW_0, /* rows of the table in force: l/, l/a/, l/a/b, l/b/, r/ */
+    ROW_0, /* rows of the table in force: l/, l/a/, l/a/b, l/b/, r/, t/ (buckets), u/ (in flight), v/ (sliding) */
     ROW_1,
     ROW_2,
     ROW_4,
+    ROW_5,
+    ROW_6,
+    ROW_7,
     FIRST_HEAD, /* the bucket of FIRST */
     EMPTY_HEAD, /* a bucket with no entry */
     HINTS,      /* of the 128-byte blocks */

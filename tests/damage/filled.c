@@ -11,6 +11,8 @@
 #define COUNTERS 64
 #define THREADS 8
 #define WINDOW_MS 3600000 /* nothing rolls while the test runs */
+#define SLIDING_MS 60000  /* the window before can be given as a time */
+#define HOLDERS 12         /* the units of the smallest block */
 
 static char long_key[QUIPU_KEY_BYTES_MAX];
 
@@ -18,8 +20,10 @@ static char long_key[QUIPU_KEY_BYTES_MAX];
 static struct filled_key keys[FILLED_KEYS] = {
     {"plain", 5},         {long_key, 300},  {"reset", 5},   {"deleted", 7}, {"revived", 7},
     {"r/register", 10},   {"r/emptied", 9}, {"l/limit", 7}, {"l/reset", 7}, {"l/deleted", 9},
-    {"l/a/bc/ruled", 12}, {long_key, 1024}, {long_key, 73}, {"missing", 7},
+    {"l/a/bc/ruled", 12}, {"t/bucket", 8},  {"u/flight", 8}, {"v/sliding", 9}, {long_key, 1024},
+    {long_key, 73},       {"missing", 7},   {"v/missing", 9},
 };
+#define KEYS_MORE 14 /* long ones, behind those with a name */
 
 const struct filled_key *filled_keys(void)
 {
@@ -42,31 +46,70 @@ static void delete (struct quipu *q, enum filled_entry which)
     qp_test_must(quipu_delete(q, keys[which].bytes, keys[which].byte_count, NULL), "delete");
 }
 
-/* Nested prefixes, and neighbours that are none. */
-static void put_strategies(struct quipu *q)
-{
-    static const struct {
-        const char *prefix;
-        unsigned kind;
-        uint64_t window_ms;
-    } rows[] = {{"l/", QUIPU_KIND_LIMIT, WINDOW_MS},
-                {"l/a/", QUIPU_KIND_COUNTER, 0},
-                {"l/a/b", QUIPU_KIND_COUNTER, 0},
-                {"l/b/", QUIPU_KIND_LIMIT, 60000},
-                {"r/", QUIPU_KIND_REGISTER, 0}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct quipu_strategy s = {.struct_bytes = sizeof s, .kind = rows[i].kind, .window_ms = rows[i].window_ms};
-        qp_test_must(quipu_strategy_put(q, rows[i].prefix, strlen(rows[i].prefix), &s), "strategy_put");
+#define ROW(name, what, ...)                                                                                           \
+    {                                                                                                                  \
+        name, sizeof name - 1,                                                                                         \
+        {                                                                                                              \
+            .struct_bytes = sizeof(struct quipu_strategy), .kind = what, __VA_ARGS__                                   \
+        }                                                                                                              \
     }
+
+/* Nested prefixes, and neighbours that are none. */
+static void put_strategies(struct quipu *q, uint64_t holders)
+{
+    const struct quipu_strategy_row rows[] = {
+        ROW("l/", QUIPU_KIND_LIMIT, .window_ms = WINDOW_MS, .limit = 1000),
+        ROW("l/a/", QUIPU_KIND_COUNTER, .idle_ms = QUIPU_IDLE_NEVER),
+        ROW("l/a/b", QUIPU_KIND_COUNTER, .idle_ms = QUIPU_IDLE_NEVER),
+        ROW("l/b/", QUIPU_KIND_LIMIT, .window_ms = 60000),
+        ROW("r/", QUIPU_KIND_REGISTER, .idle_ms = QUIPU_IDLE_NEVER),
+        ROW("t/", QUIPU_KIND_LIMIT, .window_ms = WINDOW_MS, .limit = 100, .burst = 50,
+            .algorithm = QUIPU_ALGORITHM_BUCKET),
+        ROW("u/", QUIPU_KIND_INFLIGHT, .limit = holders),
+        ROW("v/", QUIPU_KIND_LIMIT, .window_ms = SLIDING_MS, .limit = 100, .algorithm = QUIPU_ALGORITHM_SLIDING,
+            .overflow = QUIPU_OVERFLOW_DENY),
+    };
+    qp_test_must(quipu_strategy_load(q, rows, sizeof rows / sizeof rows[0]), "strategy_load");
+}
+
+static void take(struct quipu *q, enum filled_entry which, uint64_t n, int64_t now_ms, struct quipu_verdict *verdict)
+{
+    qp_test_must(quipu_take_at(q, keys[which].bytes, keys[which].byte_count, n, now_ms, verdict), "take");
+}
+
+static void enter(struct quipu *q, enum filled_entry which)
+{
+    qp_test_must(quipu_enter(q, keys[which].bytes, keys[which].byte_count, NULL), "enter");
+}
+
+static void fill_limits(struct quipu *q)
+{
+    struct quipu_verdict verdict;
+    int64_t now_ms = (int64_t)qp_clock_unix_ms();
+    take(q, FILLED_LIMIT, 9, now_ms, &verdict);
+    qp_test_must(quipu_refund(q, keys[FILLED_LIMIT].bytes, keys[FILLED_LIMIT].byte_count, 2, &verdict), "refund");
+    take(q, FILLED_LIMIT, 1001, now_ms, NULL);
+    take(q, FILLED_SLIDING, 4, now_ms - SLIDING_MS, NULL);
+    take(q, FILLED_SLIDING, 3, now_ms, NULL);
+    take(q, FILLED_BUCKET, 5, now_ms, NULL);
+    reset(q, FILLED_BUCKET);
+    take(q, FILLED_BUCKET, 2, now_ms, NULL);
+    for (int i = 0; i < HOLDERS; i++)
+        enter(q, FILLED_FLIGHT);
+    put_strategies(q, 2 * HOLDERS); /* more than one block has units for */
+    enter(q, FILLED_FLIGHT);
+    /* Each entry learns of the new table. */
+    for (int which = 0; which < FILLED_FIRST; which++)
+        qp_test_must(quipu_get(q, keys[which].bytes, keys[which].byte_count, NULL), "get");
 }
 
 static void fill(struct quipu *q)
 {
     for (int which = FILLED_PLAIN; which <= FILLED_REVIVED; which++)
         add(q, which, 7);
-    for (int which = FILLED_LIMIT; which <= FILLED_RULED; which++)
+    for (int which = FILLED_LIMIT_RESET; which <= FILLED_RULED; which++)
         add(q, which, 7);
-    for (int i = 11; i < 13; i++)
+    for (int i = KEYS_MORE; i < KEYS_MORE + 2; i++)
         qp_test_must(quipu_add(q, keys[i].bytes, keys[i].byte_count, 7), "add");
     for (int which = FILLED_REGISTER; which <= FILLED_EMPTIED; which++)
         qp_test_must(quipu_set(q, keys[which].bytes, keys[which].byte_count, 11), "set");
@@ -78,6 +121,7 @@ static void fill(struct quipu *q)
     add(q, FILLED_REVIVED, 4);
     reset(q, FILLED_LIMIT_RESET);
     add(q, FILLED_LIMIT_RESET, 1);
+    fill_limits(q);
     /* Enough more for buckets with two entries. */
     char more[32];
     for (int i = 0; i < COUNTERS / 2; i++)
@@ -134,7 +178,7 @@ void filled_open(struct filled *f, const char *segment)
     filled_keys();
     snprintf(f->segment, sizeof f->segment, "%s", segment);
     struct quipu *q = f->q = qp_test_segment(f->segment, COUNTERS, THREADS, false);
-    put_strategies(q);
+    put_strategies(q, HOLDERS);
     fill(q);
     qp_test_settle(q);
     /* An upkeep would collect what is deleted, so no bystander may come by. */

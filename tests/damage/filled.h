@@ -14,10 +14,13 @@ enum filled_entry {
     FILLED_REVIVED, /* a counter that came back after a delete */
     FILLED_REGISTER,
     FILLED_EMPTIED, /* a deleted register */
-    FILLED_LIMIT,
+    FILLED_LIMIT, /* a fixed window, some of it given back, some requests denied */
     FILLED_LIMIT_RESET,
     FILLED_LIMIT_DELETED,
-    FILLED_RULED, /* a counter of the innermost of three nested prefixes */
+    FILLED_RULED,   /* a counter of the innermost of three nested prefixes */
+    FILLED_BUCKET,  /* reset once */
+    FILLED_FLIGHT,  /* an in-flight limit with two blocks of units, both with some that this process holds */
+    FILLED_SLIDING, /* the window before this one is sealed */
     FILLED_FIRST, /* two entries in one bucket, the first and the one it leads to */
     FILLED_SECOND,
     FILLED_FREE, /* an entry that nobody uses */
@@ -49,7 +52,7 @@ struct filled_key {
     const char *bytes;
     uint32_t byte_count;
 };
-#define FILLED_KEYS 14
+#define FILLED_KEYS 18
 const struct filled_key *filled_keys(void);
 
 #endif

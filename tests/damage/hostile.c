@@ -120,8 +120,9 @@ static void forged_sizes(struct bench *b)
             memcpy(&value, (unsigned char *)&identity + at, bytes);
             value = forged(value, how);
             memcpy((unsigned char *)&identity + at, &value, bytes);
-            /* The fence is one of two; the other one is a segment too. */
-            if (identity.fence != sound->fence && identity.fence <= 1)
+            /* The fence is one of two, and so is the clock; the other one is a segment too. */
+            if ((identity.fence != sound->fence && identity.fence <= 1) ||
+                (identity.clock_caller != sound->clock_caller && identity.clock_caller <= 1))
                 continue;
             write_header(b, &identity, b->byte_count * 2);
             must_refuse(b, -QUIPU_EDAMAGED, "a forged size");

@@ -130,6 +130,7 @@ int act_sweep(struct stage *stage, const struct action *action, int64_t *ended)
     (void)ended;
     if (!worker)
         return error;
+    worker->now_ms = stage_page->clock_ms;
     qp_sweep_range(worker, 0, (uint64_t)action->n, &sweep);
     return (int)sweep.done;
 }

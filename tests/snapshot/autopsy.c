@@ -96,7 +96,7 @@ static bool join(struct autopsy *autopsy, uint32_t alive, struct qp_worker *work
 {
     const struct qp_view *view = &autopsy->view;
     struct qp_tenant tenant;
-    *worker = (struct qp_worker){.view = &autopsy->view};
+    *worker = (struct qp_worker){.view = &autopsy->view, .now_ms = stage_page->clock_ms};
     if (!find_record(view, alive, false, &tenant)) {
         if (!find_record(view, alive, true, &tenant) || !(worker->slot = claim_slot(view, tenant.owner, alive)))
             return false;
@@ -167,11 +167,15 @@ static bool check(struct autopsy *autopsy, struct qp_slot *slot, bool quiet, con
     return unsound(autopsy, "%s: %s", when, finding);
 }
 
-static bool content_kept(struct autopsy *autopsy, const char *when)
+/* Recovery with `alive` living on made of the content what it should. */
+static bool content_kept(struct autopsy *autopsy, uint32_t alive, struct content *recovered, const char *when)
 {
-    content_read(&autopsy->view, stage_page->clock_ms, &autopsy->recovered);
-    if (content_same(&autopsy->seen, &autopsy->recovered))
+    struct content taken;
+    content_read(&autopsy->raw, stage_page->clock_ms, alive, &taken);
+    content_read(&autopsy->view, stage_page->clock_ms, alive, recovered);
+    if (content_may_become(&taken, recovered))
         return true;
+    autopsy->recovered = *recovered;
     return unsound(autopsy, "%s: the content is not what a reader saw just before", when);
 }
 
@@ -188,23 +192,25 @@ static bool alone(struct autopsy *autopsy, const struct qp_worker *worker)
     return true;
 }
 
-bool autopsy_is_sound(struct autopsy *autopsy, uint32_t alive)
+bool autopsy_is_sound(struct autopsy *autopsy, uint32_t alive, uint32_t caller)
 {
     struct qp_view *view = &autopsy->view;
     struct qp_worker worker;
+    struct content at_last;
     memcpy(view->base, autopsy->raw.base, view->bytes);
     autopsy->why[0] = 0;
-    content_read(view, stage_page->clock_ms, &autopsy->seen);
+    content_read(view, stage_page->clock_ms, alive | caller, &autopsy->seen);
     if (!check(autopsy, NULL, false, "before recovery"))
         return false;
     if (!join(autopsy, alive, &worker))
         return unsound(autopsy, "no record or no slot for the recoverer");
     if (alive && (!recover_to_rest(autopsy, &worker, alive) || !living_untouched(autopsy, alive) ||
                   !check(autopsy, worker.slot, false, "after recovery beside the living") ||
-                  !content_kept(autopsy, "after recovery beside the living")))
+                  !content_kept(autopsy, alive, &autopsy->recovered, "after recovery beside the living")))
         return false;
     return recover_to_rest(autopsy, &worker, 0) && check(autopsy, worker.slot, true, "after recovery") &&
-           content_kept(autopsy, "after recovery") && alone(autopsy, &worker);
+           content_kept(autopsy, 0, alive ? &at_last : &autopsy->recovered, "after recovery") &&
+           alone(autopsy, &worker);
 }
 
 bool autopsy_rests(struct autopsy *autopsy, uint32_t alive)

@@ -173,8 +173,9 @@ static const char *const reading[] = {
 
 static bool has_row(const char *name)
 {
-    for (unsigned i = 0; i < operation_count; i++)
-        if (!strcmp(operations[i].call, name))
+    const struct operation *operation;
+    for (unsigned i = 0; (operation = operation_at(i)); i++)
+        if (!strcmp(operation->call, name))
             return true;
     for (unsigned i = 0; i < NAME_SCENES; i++)
         if (!strcmp(name_scenes[i].call, name))

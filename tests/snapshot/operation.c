@@ -4,8 +4,12 @@
  *
  *     the content goes over from what it was before to what it is after in one instruction, and never back
  *
- * so a call has taken effect whole or not at all, wherever it was cut short. No row has legal contents in between. */
+ * so a call has taken effect whole or not at all, wherever it was cut short. A call that is several changes (many takes at once; an
+ * eviction, and then the new key) goes through exactly the contents that those changes leave when they are made by calls of
+ * their own, one after the other, each in one instruction. No other content is legal in between. */
 #include "operation.h"
+
+#include <errno.h>
 
 #include "autopsy.h"
 
@@ -17,7 +21,9 @@ struct run {
     struct stepped child;
     struct autopsy autopsy;
     struct content first, last;
-    unsigned changes; /* of the content so far */
+    struct content step[OPERATION_STEPS_MAX]; /* what the content must be after each change */
+    unsigned wanted;                          /* changes */
+    unsigned changes;                         /* of the content so far */
     FILE *out;
     struct tally *tally;
 };
@@ -36,18 +42,21 @@ static void report(struct run *run, const char *why)
 
 static void look(struct run *run)
 {
+    uint32_t caller = step_record(&run->child, &run->stage);
     if (!autopsy_take(&run->autopsy, &run->stage))
         return;
     run->tally->states++;
-    if (!autopsy_is_sound(&run->autopsy, run->stage.alive)) {
+    if (!autopsy_is_sound(&run->autopsy, run->stage.alive, caller)) {
         report(run, run->autopsy.why);
         return;
     }
-    if (content_same(&run->last, &run->autopsy.recovered))
+    if (content_same(&run->last, &run->autopsy.seen))
         return;
-    run->last = run->autopsy.recovered;
-    if (++run->changes == 2)
-        report(run, "the content changed a second time");
+    run->last = run->autopsy.seen;
+    if (run->changes++ == run->wanted)
+        report(run, run->wanted ? "the content changed once more" : "the content changed, and should not have");
+    else if (run->operation->steps && !content_same(&run->step[run->changes - 1], &run->last))
+        report(run, "the content is not what the next step of the call makes of it");
 }
 
 static void look_at_end(struct run *run)
@@ -60,11 +69,19 @@ static void look_at_end(struct run *run)
     }
     if (!run->stage.stalled && !autopsy_rests(&run->autopsy, run->stage.alive | step_record(&run->child, &run->stage)))
         report(run, run->autopsy.why);
-    if (run->changes != (operation->flags & CHANGES))
-        report(run, run->changes ? "the content changed, and should not have" : "the content did not change");
+    if (run->changes < run->wanted)
+        report(run, "the content did not change, or not as often as it should");
     for (uint32_t i = 0; operation->flags & LEAVES && i < run->stage.view.slot_count; i++)
         if (run->stage.view.slots[i].owner || qp_load_relaxed(&run->stage.view.records[i].tenancy) & 0xff)
             report(run, "the caller left a slot or a record behind");
+}
+
+const struct operation *operation_at(unsigned index)
+{
+    if (index < operation_table_count)
+        return &operation_table[index];
+    index -= operation_table_count;
+    return index < operation_limits_count ? &operation_limits[index] : NULL;
 }
 
 void operation_begin(const struct operation *operation, struct stage *stage, struct part *part)
@@ -86,17 +103,39 @@ void operation_begin(const struct operation *operation, struct stage *stage, str
                           .prepare = operation->prepare};
 }
 
+unsigned operation_rehearse(const struct operation *operation, struct content out[OPERATION_STEPS_MAX])
+{
+    struct stage stage;
+    struct part part;
+    unsigned count = 0;
+    operation_begin(operation, &stage, &part);
+    if (!stage.q)
+        stage.q = stage_open(&stage);
+    if (operation->prepare)
+        operation->prepare(&stage, &operation->action);
+    uint32_t living = stage.alive | 1u << stage.q->private_->tenant.record;
+    for (const struct action *step = operation->steps; step->act; step++) {
+        if (count == OPERATION_STEPS_MAX)
+            qp_test_must(-EINVAL, "a call of too many steps");
+        qp_test_must(action_run(&stage, *step), "a step of a call");
+        content_read(&stage.view, stage_page->clock_ms, living, &out[count++]);
+    }
+    stage_end(&stage);
+    return count;
+}
+
 void operation_run(const struct operation *operation, FILE *out, struct tally *tally)
 {
     struct run run = {.operation = operation, .out = out, .tally = tally};
     struct part part;
+    run.wanted = operation->steps ? operation_rehearse(operation, run.step) : operation->flags & CHANGES;
     operation_begin(operation, &run.stage, &part);
     autopsy_begin(&run.autopsy, &run.stage);
     step_begin(&run.child, &run.stage, &part);
     autopsy_take(&run.autopsy, &run.stage);
-    if (!autopsy_is_sound(&run.autopsy, run.stage.alive))
+    if (!autopsy_is_sound(&run.autopsy, run.stage.alive, step_record(&run.child, &run.stage)))
         report(&run, run.autopsy.why);
-    run.first = run.last = run.autopsy.recovered;
+    run.first = run.last = run.autopsy.seen;
     while (step_once(&run.child))
         look(&run);
     look(&run);

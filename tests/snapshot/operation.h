@@ -5,13 +5,14 @@
 
 #include <limits.h>
 
+#include "content.h"
 #include "preset.h"
 
 #define RESULT_VARIES INT_MIN
 
 enum operation_flags {
     SAME = 0,     /* the content is the same before, during and after the call */
-    CHANGES = 1,  /* it is not, and goes over in one instruction */
+    CHANGES = 1,  /* it is not, and goes over in one instruction, or, for a call made of several steps, in one for each */
     BESIDE = 2,   /* this program's own process lives on, with the segment open */
     FORKED = 4,   /* the call is the first of a forked child through its parent's handle; with BESIDE */
     STRANGER = 8, /* the caller has not opened the segment before */
@@ -27,10 +28,18 @@ struct operation {
     int result;
     unsigned flags;
     void (*prepare)(struct stage *stage, const struct action *action); /* by the caller, before it is stepped */
+    /* Of a call that is not one change: the calls, each one change, that it must look like to all others, whatever
+     * instruction they look at. Ends with an empty one. NULL: it is one change, or none. */
+    const struct action *steps;
 };
 
-extern const struct operation operations[];
-extern const unsigned operation_count;
+extern const struct operation operation_table[], operation_limits[];
+extern const unsigned operation_table_count, operation_limits_count;
+
+/* The tables one behind the other. NULL: no more. */
+const struct operation *operation_at(unsigned index);
+
+#define OPERATION_STEPS_MAX 4
 
 struct tally {
     uint64_t steps;  /* instructions after which the segment was looked at */
@@ -40,6 +49,9 @@ struct tally {
 
 /* Sets the stage for a row; the caller of the row is what *part says. */
 void operation_begin(const struct operation *operation, struct stage *stage, struct part *part);
+
+/* The contents that a row's steps leave, one after the other. Returns how many. */
+unsigned operation_rehearse(const struct operation *operation, struct content out[OPERATION_STEPS_MAX]);
 
 /* Steps one row from its first instruction to its last. Findings go to `out`. */
 void operation_run(const struct operation *operation, FILE *out, struct tally *tally);

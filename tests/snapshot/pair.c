@@ -4,6 +4,7 @@
  *
  *     B ends, whatever A holds (a watchdog says if it does not)
  *     content and results = those of one of the serial orders of the calls, which are played first
+ *     (for limits that is exactness: never more admitted than the limit, nobody denied while a unit is left)
  *     the segment is sound: with A stopped, and with A declared dead in a copy; after both; and quiet after upkeep
  */
 #include "pair.h"
@@ -16,6 +17,12 @@
 #define FINDINGS_SHOWN 2
 #define WATCHDOG_S 120
 #define ORDERS_MAX (PAIR_OTHERS_MAX + 1)
+#define OUTCOMES_MAX (ORDERS_MAX + 2) /* half of A, B, the rest of A; A alone, B refused for want of room */
+
+/* A content as it is while A lives, and once A is declared dead. */
+struct seen {
+    struct content with_a, without_a;
+};
 
 struct duel {
     const struct pair *pair;
@@ -24,11 +31,14 @@ struct duel {
     unsigned others;
     unsigned char *image; /* the segment as the preset left it */
     uint64_t clock_ms;
+    struct stage_memory memory; /* so that each playing begins with what the preset's calls told */
     struct autopsy autopsy;
-    struct content serial[ORDERS_MAX]; /* outcomes */
-    struct content before;             /* content when nobody has begun */
-    struct content between;            /* content when B is done and A did not begin */
-    bool others_lack_room;             /* in the playing at hand: every call of B was refused for want of room */
+    struct content outcome[OUTCOMES_MAX]; /* of the serial orders, then of what else is legal */
+    struct seen serial[OUTCOMES_MAX];     /* their contents */
+    struct seen before;                   /* when nobody has begun */
+    struct seen between;                  /* when B is done and A did not begin */
+    struct seen half;                     /* when B is done and A got half-way */
+    bool others_lack_room;                /* in the playing at hand: every call of B was refused for want of room */
     FILE *out;
     struct pair_tally *tally;
 };
@@ -46,17 +56,11 @@ static void on_alarm(int signal_number)
     _exit(1);
 }
 
-static void bind_counter(struct stage *stage, const struct action *action)
-{
-    const struct stage_key *key = stage_key(stage, action->key);
-    qp_test_must(quipu_counter_open(stage->q, key->bytes, key->byte_count, &stage->counter), "counter_open");
-    qp_test_must(quipu_counter_add(&stage->counter, 0), "counter_add");
-}
-
 static void restore(struct duel *duel)
 {
     memcpy(duel->stage.view.base, duel->image, duel->stage.view.bytes);
     stage_page->clock_ms = duel->clock_ms;
+    duel->stage.memory = duel->memory;
 }
 
 static void say_result(struct content *outcome, const struct action *action, char who, int64_t result, int64_t ended)
@@ -87,10 +91,24 @@ static void report(struct duel *duel, uint64_t place, const char *why)
             (unsigned long long)place, why);
 }
 
-/* Content, then what the calls returned. */
-static void read_outcome(struct duel *duel, const struct content *results, struct content *outcome)
+static uint32_t own_record(const struct duel *duel)
 {
-    content_read(&duel->stage.view, stage_page->clock_ms, outcome);
+    return duel->stage.q ? 1u << duel->stage.q->private_->tenant.record : 0;
+}
+
+static void read_seen(const struct duel *duel, const struct stepped *child, struct seen *out)
+{
+    uint32_t a = step_record(child, &duel->stage);
+    content_read(&duel->stage.view, stage_page->clock_ms, own_record(duel) | a, &out->with_a);
+    content_read(&duel->stage.view, stage_page->clock_ms, own_record(duel), &out->without_a);
+}
+
+/* Content, then what the calls returned. */
+static void read_outcome(struct duel *duel, const struct stepped *child, const struct content *results,
+                         struct content *outcome)
+{
+    uint32_t a = step_record(child, &duel->stage);
+    content_read(&duel->stage.view, stage_page->clock_ms, own_record(duel) | a, outcome);
     content_say(outcome, "%.*s", (int)results->used, results->text);
     say_result(outcome, &duel->pair->stopped, 'A', stage_page->result, stage_page->ended);
 }
@@ -113,61 +131,124 @@ static bool settles(struct duel *duel, char *finding, size_t finding_bytes)
 
 /* ---- serial orders ----------------------------------------------------------------------------------------------- */
 
+/* A ends here; what the playing came to is outcome `i`. */
+static void end_playing(struct duel *duel, struct stepped *child, const struct content *results, unsigned i)
+{
+    read_seen(duel, child, &duel->serial[i]);
+    read_outcome(duel, child, results, &duel->outcome[i]);
+    step_leave(child);
+}
+
 /* A after the first `before` of the others. */
-static void play_serial(struct duel *duel, unsigned before, struct content *outcome)
+static void play_serial(struct duel *duel, unsigned before)
 {
     struct stepped child;
     struct content results = {.used = 0};
     restore(duel);
     step_begin(&child, &duel->stage, &duel->part);
+    if (before == 0)
+        read_seen(duel, &child, &duel->before);
     run_others(duel, 0, before, &results);
     if (before == duel->others)
-        content_read(&duel->stage.view, stage_page->clock_ms, &duel->between);
+        read_seen(duel, &child, &duel->between);
     if (!step_finish(&child))
         qp_test_must(-ECHILD, "A dies in a serial order");
     run_others(duel, before, duel->others, &results);
-    read_outcome(duel, &results, outcome);
-    step_leave(&child);
+    end_playing(duel, &child, &results, before);
 }
 
-/* "No room" says what could be reused at that moment, and a call in the middle of its way holds up reuse. So it may
- * be said to both. */
-static bool is_want_of_room(const struct duel *duel)
+/* A got half-way before the others, if what it does on its way can be seen. */
+static void play_half(struct duel *duel)
 {
-    struct content now;
-    content_read(&duel->stage.view, stage_page->clock_ms, &now);
-    return duel->others_lack_room && stage_page->result == -QUIPU_EFULL && content_same(&now, &duel->before);
+    struct stepped child;
+    struct content results = {.used = 0};
+    restore(duel);
+    step_begin(&child, &duel->stage, &duel->part);
+    if (duel->pair->half.act)
+        qp_test_must(action_run(&duel->stage, duel->pair->half), "half of A");
+    run_others(duel, 0, duel->others, &results);
+    read_seen(duel, &child, &duel->half);
+    if (!step_finish(&child))
+        qp_test_must(-ECHILD, "A dies after its half");
+    end_playing(duel, &child, &results, duel->others + 1);
+}
+
+/* "No room" says what could be reused at that moment, and a call in the middle of its way holds up reuse. So it may be
+ * said to B, and A goes on as if alone. */
+static void play_alone(struct duel *duel)
+{
+    struct stepped child;
+    struct content results = {.used = 0};
+    restore(duel);
+    step_begin(&child, &duel->stage, &duel->part);
+    if (!step_finish(&child))
+        qp_test_must(-ECHILD, "A dies alone");
+    for (unsigned i = 0; i < duel->others; i++)
+        say_result(&results, &duel->pair->other[i], 'B', -QUIPU_EFULL, 0);
+    end_playing(duel, &child, &results, duel->others + 2);
+}
+
+/* Or to both. */
+static bool nobody_had_room(const struct duel *duel, const struct stepped *child)
+{
+    struct seen now;
+    read_seen(duel, child, &now);
+    return duel->others_lack_room && stage_page->result == -QUIPU_EFULL &&
+           content_same(&now.with_a, &duel->before.with_a);
+}
+
+/* How many of the outcomes are legal: A alone is one only if B found no room. */
+static unsigned orders(const struct duel *duel)
+{
+    return duel->others + 2 + duel->others_lack_room;
 }
 
 static bool is_legal(const struct duel *duel, const struct content *outcome)
 {
-    for (unsigned i = 0; i <= duel->others; i++)
-        if (content_same(&duel->serial[i], outcome))
+    for (unsigned i = 0; i < orders(duel); i++)
+        if (content_same(&duel->outcome[i], outcome))
             return true;
     return false;
 }
 
-/* Whether the content alone is that of a serial order, or of B done and A not begun; or nothing has happened so far,
- * because B found no room while A held it. */
-static bool is_legal_between(const struct duel *duel, const struct content *content)
+/* Whether a content may be what is left of one that is legal for those who live. */
+static bool comes_from(const struct seen *seen, bool a_lives, const struct content *content)
 {
-    if (content_same(&duel->between, content) || (duel->others_lack_room && content_same(&duel->before, content)))
+    return content_may_become(a_lives ? &seen->with_a : &seen->without_a, content);
+}
+
+/* Whether B is nothing but upkeep, which leaves undone what A holds up. */
+static bool others_only_tidy(const struct duel *duel)
+{
+    for (unsigned i = 0; i < duel->others; i++)
+        if (!action_result_varies(&duel->pair->other[i]))
+            return false;
+    return true;
+}
+
+/* Whether the content alone is that of a serial order, or of B done and A not begun; or nothing has happened so far,
+ * because B found no room, or had to leave things alone, while A held them. */
+static bool is_legal_between(const struct duel *duel, bool a_lives, const struct content *content)
+{
+    if (comes_from(&duel->between, a_lives, content) || comes_from(&duel->half, a_lives, content) ||
+        ((duel->others_lack_room || others_only_tidy(duel)) && comes_from(&duel->before, a_lives, content)))
         return true;
-    for (unsigned i = 0; i <= duel->others; i++)
-        if (!strncmp(duel->serial[i].text, content->text, content->used) &&
-            (duel->serial[i].text[content->used] == 'A' || duel->serial[i].text[content->used] == 'B'))
+    for (unsigned i = 0; i < orders(duel); i++)
+        if (comes_from(&duel->serial[i], a_lives, content))
             return true;
     return false;
 }
 
 /* ---- stopped in the middle --------------------------------------------------------------------------------------- */
 
-static void look_between(struct duel *duel, uint64_t place, uint32_t alive)
+/* a: the record of A (bit). */
+static void look_between(struct duel *duel, uint64_t place, uint32_t a, bool a_lives)
 {
     autopsy_take(&duel->autopsy, &duel->stage);
-    if (!autopsy_is_sound(&duel->autopsy, alive))
+    /* Recovery makes of what is seen what it should: the autopsy says so. */
+    if (!autopsy_is_sound(&duel->autopsy, own_record(duel) | (a_lives ? a : 0), 0))
         report(duel, place, duel->autopsy.why);
-    else if (!is_legal_between(duel, &duel->autopsy.recovered))
+    else if (!is_legal_between(duel, a_lives, &duel->autopsy.seen))
         report(duel, place, "with A stopped and B done, the content is of no serial order");
     else
         return;
@@ -176,52 +257,53 @@ static void look_between(struct duel *duel, uint64_t place, uint32_t alive)
                 duel->autopsy.recovered.text);
 }
 
-static void look_after(struct duel *duel, uint64_t place, const struct content *outcome, const struct content *results)
+static void look_after(struct duel *duel, uint64_t place, const struct stepped *child, const struct content *results)
 {
     char finding[256] = "";
-    struct content later;
-    if (!is_legal(duel, outcome) && !is_want_of_room(duel)) {
+    struct content outcome, later;
+    read_outcome(duel, child, results, &outcome);
+    if (!is_legal(duel, &outcome) && !nobody_had_room(duel, child)) {
         report(duel, place, "the outcome is of no serial order");
         if (duel->tally->wrong <= FINDINGS_SHOWN) {
-            fprintf(duel->out, "-- outcome\n%s", outcome->text);
-            for (unsigned i = 0; i <= duel->others; i++)
-                fprintf(duel->out, "-- serial order %u\n%s", i, duel->serial[i].text);
+            fprintf(duel->out, "-- outcome\n%s", outcome.text);
+            for (unsigned i = 0; i < orders(duel); i++)
+                fprintf(duel->out, "-- serial order %u\n%s", i, duel->outcome[i].text);
         }
     }
     if (!settles(duel, finding, sizeof finding))
         report(duel, place, finding);
-    read_outcome(duel, results, &later);
-    if (!content_same(outcome, &later))
+    read_outcome(duel, child, results, &later);
+    if (!content_may_become(&outcome, &later))
         report(duel, place, "upkeep changed the content");
 }
 
-static uint32_t active_records(const struct stage *stage)
+/* Who A is: its record, or, while it takes one over from the dead, all that are not this program's. */
+static uint32_t records_of_a(const struct duel *duel, const struct stepped *child)
 {
-    uint32_t mask = 0;
-    for (uint32_t r = 0; r < stage->view.record_count; r++)
-        if (qp_tenancy_is_active(stage->view.records[r].tenancy))
-            mask |= 1u << r;
-    return mask;
+    uint32_t known = step_record(child, &duel->stage), active = 0;
+    for (uint32_t r = 0; r < duel->stage.view.record_count; r++)
+        if (qp_tenancy_is_active(duel->stage.view.records[r].tenancy))
+            active |= 1u << r;
+    return known ? known : active & ~own_record(duel);
 }
 
 static void play_stopped(struct duel *duel, uint64_t place)
 {
     struct stepped child;
-    struct content results = {.used = 0}, outcome;
+    struct content results = {.used = 0};
     restore(duel);
-    uint32_t others_alive = duel->stage.q ? 1u << duel->stage.q->private_->tenant.record : 0;
     step_begin(&child, &duel->stage, &duel->part);
     step_many(&child, place);
     duel->others_lack_room = true;
     run_others(duel, 0, duel->others, &results);
-    look_between(duel, place, others_alive);
-    look_between(duel, place, others_alive | active_records(&duel->stage));
+    uint32_t a = records_of_a(duel, &child);
+    look_between(duel, place, a, false);
+    look_between(duel, place, a, true);
     if (!step_finish(&child)) {
         report(duel, place, "A died of a signal");
         return;
     }
-    read_outcome(duel, &results, &outcome);
-    look_after(duel, place, &outcome, &results);
+    look_after(duel, place, &child, &results);
     step_leave(&child);
     duel->tally->places++;
 }
@@ -247,8 +329,7 @@ void pair_run(const struct pair *pair, const struct places_wish *wish, FILE *out
     duel->out = out;
     duel->tally = tally;
     duel->others = pair->other[1].act ? 2 : 1;
-    duel->part =
-        (struct part){.action = &pair->stopped, .cast = pair->cast, .prepare = pair->bind ? bind_counter : NULL};
+    duel->part = (struct part){.action = &pair->stopped, .cast = pair->cast, .prepare = pair->prepare};
     watched = pair->what;
     signal(SIGALRM, on_alarm);
     alarm(WATCHDOG_S);
@@ -256,12 +337,14 @@ void pair_run(const struct pair *pair, const struct places_wish *wish, FILE *out
     duel->stage.q = stage_open(&duel->stage);
     pair->preset(&duel->stage);
     duel->clock_ms = stage_page->clock_ms;
+    duel->memory = duel->stage.memory;
     duel->image = malloc(duel->stage.view.bytes);
     memcpy(duel->image, duel->stage.view.base, duel->stage.view.bytes);
-    content_read(&duel->stage.view, duel->clock_ms, &duel->before);
     autopsy_begin(&duel->autopsy, &duel->stage);
     for (unsigned i = 0; i <= duel->others; i++)
-        play_serial(duel, i, &duel->serial[i]);
+        play_serial(duel, i);
+    play_half(duel);
+    play_alone(duel);
     tally->outcomes = duel->others + 1;
     find_places(duel, wish, &stops);
     for (size_t i = 0; i < stops.count; i++) {

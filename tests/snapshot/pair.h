@@ -14,13 +14,15 @@ struct pair {
     struct action stopped;                /* by the child */
     struct action other[PAIR_OTHERS_MAX]; /* by this program, one after the other; the second may be missing */
     enum cast cast;
-    bool bind;  /* the stopped one has a handle that knows where its key is */
-    bool every; /* stop it at every instruction of its section */
+    void (*prepare)(struct stage *stage, const struct action *action); /* by the stopped one, before it is */
+    bool every;                                                        /* stop it at every instruction of its section */
+    struct action half; /* what the stopped one does on its way that all may see already; none: nothing */
 };
 
 extern const struct pair pairs[];
 extern const unsigned pair_count;
-extern const struct pair planted_pair; /* must be reported */
+extern const struct pair planted_pairs[]; /* must be reported */
+extern const unsigned planted_pair_count;
 
 struct pair_tally {
     uint64_t places;   /* instructions at which the first call was stopped */

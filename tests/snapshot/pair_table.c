@@ -8,13 +8,32 @@
 #define KIND_L QUIPU_KIND_LIMIT
 #define KIND_R QUIPU_KIND_REGISTER
 
+/* A handle that knows where its key is. */
+static void pair_bind(struct stage *stage, const struct action *action)
+{
+    const struct stage_key *key = stage_key(stage, action->key);
+    qp_test_must(quipu_counter_open(stage->q, key->bytes, key->byte_count, &stage->counter), "counter_open");
+    if (quipu_counter_take(&stage->counter, 0, NULL) < 0)
+        qp_test_must(quipu_counter_add(&stage->counter, 0), "counter_add");
+}
+
+/* A ticket to leave by. */
+static void pair_enter(struct stage *stage, const struct action *action)
+{
+    (void)action;
+    qp_test_must(action_run(stage, (struct action)ENTER("f:a")), "enter");
+}
+
 /* clang-format off */
 /* What it is, where, A, then what B does meanwhile. */
-#define PAIR(what, preset, stopped, ...)      {what, preset, stopped, {__VA_ARGS__}, CAST_OPEN, false, false}
-#define EVERY(what, preset, stopped, ...)     {what, preset, stopped, {__VA_ARGS__}, CAST_OPEN, false, true}
-#define BOUND(what, preset, stopped, ...)     {what, preset, stopped, {__VA_ARGS__}, CAST_OPEN, true, false}
-#define STRANGERS(what, preset, stopped, ...) {what, preset, stopped, {__VA_ARGS__}, CAST_STRANGER, false, false}
-#define CHILDREN(what, preset, stopped, ...)  {what, preset, stopped, {__VA_ARGS__}, CAST_FORKED, false, false}
+#define NOTHING {NULL, NULL, 0, 0}
+#define PAIR(what, preset, stopped, ...)      {what, preset, stopped, {__VA_ARGS__}, CAST_OPEN, NULL, false, NOTHING}
+#define EVERY(what, preset, stopped, ...)     {what, preset, stopped, {__VA_ARGS__}, CAST_OPEN, NULL, true, NOTHING}
+#define BOUND(what, preset, stopped, ...)     {what, preset, stopped, {__VA_ARGS__}, CAST_OPEN, pair_bind, false, NOTHING}
+#define LEAVES(what, preset, stopped, ...)    {what, preset, stopped, {__VA_ARGS__}, CAST_OPEN, pair_enter, false, NOTHING}
+#define HALF(what, preset, stopped, half, ...) {what, preset, stopped, {__VA_ARGS__}, CAST_OPEN, NULL, false, half}
+#define STRANGERS(what, preset, stopped, ...) {what, preset, stopped, {__VA_ARGS__}, CAST_STRANGER, NULL, false, NOTHING}
+#define CHILDREN(what, preset, stopped, ...)  {what, preset, stopped, {__VA_ARGS__}, CAST_FORKED, NULL, false, NOTHING}
 
 /* The keys of the chain become limits. */
 #define PUT_LIMIT PUT("c", KIND_L, STAGE_WINDOW_MS)
@@ -106,6 +125,73 @@ const struct pair pairs[] = {
     /* room */
     PAIR("add | add: the last free entry", preset_nearly_full, ADD("chain3", 1), ADD("chain5", 2)),
 
+    /* limits: the last units of a window, of a bucket; the window that rolls meanwhile; what makes room */
+    PAIR("take | take: one new key", preset_rules, TAKE("l:a", 6), TAKE("l:a", 5)),
+    PAIR("take | take: the last units", preset_taken, TAKE("l:a", 4), TAKE("l:a", 4)),
+    PAIR("take | take: room for both", preset_taken, TAKE("l:a", 3), TAKE("l:a", 4)),
+    PAIR("take | take: sliding, the last units", preset_taken, TAKE("s:a", 3), TAKE("s:a", 3)),
+    PAIR("take | take: bucket, the last units", preset_taken, TAKE("b:a", 4), TAKE("b:a", 4)),
+    PAIR("take | take, take: one refused, one fits", preset_taken, TAKE("l:a", 4), TAKE("l:a", 5), TAKE("l:a", 2)),
+    PAIR("take | take: both roll a window", preset_taken_later, TAKE("l:a", 6), TAKE("l:a", 6)),
+    PAIR("take | take: sliding, both roll a window", preset_taken_later, TAKE("s:a", 6), TAKE("s:a", 6)),
+    PAIR("take | take_at: sliding, the other is a window ahead", preset_taken,
+         TAKE("s:a", 3), TAKE_AT("s:a", 3, STAGE_WINDOW_MS)),
+    HALF("take_at | take: sliding, one is a window ahead", preset_taken,
+         TAKE_AT("s:a", 3, STAGE_WINDOW_MS), SEAL("s:a"), TAKE("s:a", 3)),
+    PAIR("take_at | take_at: fixed, a window and two ahead", preset_taken,
+         TAKE_AT("l:a", 3, STAGE_WINDOW_MS), TAKE_AT("l:a", 4, 2 * STAGE_WINDOW_MS)),
+    PAIR("take | peek, take", preset_taken, TAKE("s:a", 3), PEEK("s:a"), TAKE("s:a", 2)),
+    PAIR("peek | take: the last units", preset_taken, PEEK("l:a"), TAKE("l:a", 7)),
+    PAIR("take | reset", preset_taken, TAKE_EPOCH("l:a", 7), RESET("l:a")),
+    PAIR("take | reset, take", preset_taken, TAKE_EPOCH("l:a", 7), RESET("l:a"), TAKE_EPOCH("l:a", 10)),
+    PAIR("take | reset, take: sliding", preset_taken, TAKE_EPOCH("s:a", 5), RESET("s:a"), TAKE_EPOCH("s:a", 10)),
+    PAIR("take | reset, take: bucket", preset_taken, TAKE_EPOCH("b:a", 7), RESET("b:a"), TAKE_EPOCH("b:a", 10)),
+    PAIR("reset | take", preset_taken, RESET("l:a"), TAKE_SILENT("l:a", 7)),
+    PAIR("reset | take, take: bucket", preset_taken, RESET("b:a"), TAKE_SILENT("b:a", 7), TAKE_SILENT("b:a", 10)),
+    PAIR("reset | take: sliding", preset_taken, RESET("s:a"), TAKE_SILENT("s:a", 5)),
+    PAIR("take | refund, take: the last units", preset_took_all, TAKE("l:a", 2), REFUND("l:a", 3), TAKE("l:a", 2)),
+    PAIR("refund | take, take", preset_took_all, REFUND("l:a", 3), TAKE("l:a", 2), TAKE("l:a", 2)),
+    PAIR("refund | refund", preset_took_all, REFUND("l:a", 2), REFUND("l:a", 3)),
+    PAIR("refund | reset, take", preset_took_all, REFUND_ANYHOW("l:a", 3), RESET("l:a"), TAKE("l:a", 9)),
+    PAIR("refund | take_at: the window rolls twice", preset_took_all,
+         REFUND("l:a", 3), TAKE_AT("l:a", 4, 2 * STAGE_WINDOW_MS)),
+    HALF("take_at | refund: sliding, what is carried", preset_took_all_sliding,
+         TAKE_AT("s:a", 3, STAGE_WINDOW_MS), SEAL("s:a"), REFUND("s:a", 3)),
+    BOUND("counter_take | delete, take", preset_taken, COUNTER_TAKE("l:a", 5), DELETE("l:a"), TAKE("l:a", 9)),
+    PAIR("take | delete, upkeep", preset_taken, TAKE_EPOCH("l:a", 5), DELETE("l:a"), UPKEEP_TO_REST),
+    PAIR("take | take: EVICTING key", preset_evicting_old, TAKE("l:a", 4), TAKE("l:a", 5)),
+    PAIR("take | sweep: EVICTING key, old stamp", preset_evicting_old, TAKE("l:a", 4), SWEEP_ENTRIES),
+    PAIR("sweep | take: EVICTING key, old stamp", preset_evicting_old, SWEEP_ENTRIES, TAKE("l:a", 4)),
+    PAIR("sweep | take: EVICTING sliding key, old stamp", preset_evicting_sliding, SWEEP_ENTRIES, TAKE("s:a", 3)),
+    PAIR("sweep | take: EVICTING bucket, old stamp", preset_evicting_bucket, SWEEP_ENTRIES, TAKE("b:a", 3)),
+    PAIR("sweep | sweep: EVICTING key, old stamp", preset_evicting_old, SWEEP_ENTRIES, SWEEP_ENTRIES),
+    PAIR("sweep | reset: EVICTING key, old stamp", preset_evicting_old, SWEEP_ENTRIES, RESET("l:a")),
+    PAIR("take | take: DEAD key, remembered", preset_evicted_dead, TAKE("l:a", 4), TAKE("l:a", 5)),
+    PAIR("take | take: one that is remembered", preset_evicted, TAKE("l:a", 6), TAKE("l:a", 5)),
+    PAIR("take | take: full, one evicts", preset_full_limits, TAKE("l:a", 3), TAKE("l:i", 1)),
+    PAIR("take | take: full, one evicts the other's key", preset_full_limits, TAKE("l:d", 2), TAKE("l:i", 1)),
+    PAIR("sweep | take: idle key, CLOSING, old stamp", preset_idle_closing, SWEEP_ENTRIES, TAKE("l:a", 4)),
+    PAIR("take | sweep: idle key, CLOSING, old stamp", preset_idle_closing, TAKE("l:a", 4), SWEEP_ENTRIES),
+
+    /* in flight: two holders */
+    PAIR("enter | enter: one new key", preset_rules, ENTER("f:a"), ENTER("f:a")),
+    PAIR("enter | enter: room for both", preset_flight, ENTER("f:a"), ENTER("f:a")),
+    PAIR("enter | enter: the last unit", preset_flight_one, ENTER("f:a"), ENTER("f:a")),
+    PAIR("enter | leave, enter: full", preset_flight_full, ENTER("f:a"), LEAVE, ENTER("f:a")),
+    PAIR("enter | leave, enter: never full", preset_flight_second, ENTER("f:a"), LEAVE_BY, ENTER("f:a")),
+    PAIR("enter | leave: full", preset_flight_full, ENTER("f:a"), LEAVE),
+    LEAVES("leave | enter: full", preset_flight_one, LEAVE, ENTER("f:a")),
+    LEAVES("leave | enter, enter: full", preset_flight_one, LEAVE, ENTER("f:a"), ENTER("f:a")),
+    PAIR("enter | enter: both want a block more", preset_flight_crowded, ENTER("f:a"), ENTER("f:a")),
+    PAIR("enter | holders: lowered", preset_flight_one, ENTER("f:a"), HOLDERS("f:", 1)),
+    PAIR("enter | put, add: the key becomes a counter", preset_flight_one, ENTER("f:a"), PUT("f:", KIND_C, 0),
+        ADD("f:a", 2)),
+    PAIR("enter | sweep: idle key, CLOSING, old stamp", preset_idle_flight_closing, ENTER("f:a"), SWEEP_ENTRIES),
+    PAIR("sweep | enter: idle key, CLOSING, old stamp", preset_idle_flight_closing, SWEEP_ENTRIES, ENTER("f:a")),
+    PAIR("enter | delete", preset_flight, ENTER("f:a"), DELETE("f:a")),
+    PAIR("delete | enter", preset_flight, DELETE("f:a"), ENTER("f:a")),
+    PAIR("enter | upkeep: a unit of a dead one", preset_died_entering, ENTER("f:a"), UPKEEP_TO_REST),
+
     /* the dead */
     PAIR("upkeep | upkeep: reap one that filled", preset_died_with_key_block, UPKEEP, UPKEEP),
     PAIR("upkeep | add: reap one that had published", preset_died_published, UPKEEP, ADD("long", 1)),
@@ -117,8 +203,11 @@ const struct pair pairs[] = {
     PAIR("close | upkeep", preset_died_filling, CLOSE, UPKEEP),
 };
 
-/* Wrong on purpose: of two inserters in one place one is lost. */
-const struct pair planted_pair =
-    PAIR("planted: an insert by a plain store", preset_empty, INSERT_BY_STORE("chain3", 1), ADD("chain4", 2));
+/* Wrong on purpose: of two inserters in one place one is lost; of two takers both get the last units. */
+const struct pair planted_pairs[] = {
+    PAIR("planted: an insert by a plain store", preset_empty, INSERT_BY_STORE("chain3", 1), ADD("chain4", 2)),
+    PAIR("planted: a take by a plain store", preset_taken, TAKE_BY_STORE("l:a", 4), TAKE("l:a", 4)),
+};
 /* clang-format on */
 const unsigned pair_count = sizeof pairs / sizeof pairs[0];
+const unsigned planted_pair_count = sizeof planted_pairs / sizeof planted_pairs[0];

@@ -2,6 +2,8 @@
 /* planted.c: the classic mistakes, each in a call that does the right thing if nobody interrupts it. */
 #include "planted.h"
 
+#include <errno.h>
+
 #include "shm/block.h"
 #include "shm/entry.h"
 #include "shm/shard.h"
@@ -65,7 +67,7 @@ static int act_count_late(struct stage *stage, const struct action *action, int6
 {
     struct scene scene;
     struct qp_entry *entry;
-    struct qp_birth birth = {.traits = qp_traits_make(QP_KIND_COUNTER, 0, 0)};
+    struct qp_birth birth = {.draft.traits = qp_traits_make(QP_KIND_COUNTER, 0, 0)};
     (void)ended;
     enter(stage, action, &scene);
     int made = qp_entry_create(scene.worker, &scene.key, &birth, &entry);
@@ -120,16 +122,34 @@ int act_insert_by_store(struct stage *stage, const struct action *action, int64_
     return 0;
 }
 
+int act_take_by_store(struct stage *stage, const struct action *action, int64_t *ended)
+{
+    struct scene scene;
+    int error = 0;
+    enter(stage, action, &scene);
+    struct qp_entry *entry = qp_table_find(scene.view, &scene.key, &error);
+    qp_test_must(entry ? 0 : -ENOENT, "no such limit");
+    uint64_t *cell = &entry->cell[stage_page->clock_ms / STAGE_WINDOW_MS & 1], seen = qp_load_acquire(cell);
+    uint64_t left = STAGE_LIMIT - qp_cell_count(seen), n = (uint64_t)action->n;
+    bool refused = n > left;
+    if (!refused)
+        qp_store_release(cell, seen + n);
+    *ended = (int64_t)(refused ? left : left - n);
+    qp_grace_exit(scene.worker->slot);
+    return refused;
+}
+
 const struct operation planted[] = {
-    {"planted", "published before it is filled", preset_empty, {act_publish_early, "chain3", 1, 0}, 0, CHANGES, NULL},
-    {"planted", "published before it is counted", preset_empty, {act_count_late, "chain3", 1, 0}, 0, CHANGES, NULL},
-    {"planted", "a reset in place", preset_reset_twice, {act_reset_in_place, "chain3", 0, 0}, 0, CHANGES, NULL},
+    {"planted", "published before it is filled", preset_empty, {act_publish_early, "chain3", 1, 0}, 0, CHANGES, NULL, NULL},
+    {"planted", "published before it is counted", preset_empty, {act_count_late, "chain3", 1, 0}, 0, CHANGES, NULL, NULL},
+    {"planted", "a reset in place", preset_reset_twice, {act_reset_in_place, "chain3", 0, 0}, 0, CHANGES, NULL, NULL},
     {"planted",
      "retired before it is replaced",
      preset_reset_twice,
      {act_retire_early, "chain3", 0, 0},
      0,
      CHANGES,
+     NULL,
      NULL},
 };
 const unsigned planted_count = sizeof planted / sizeof planted[0];

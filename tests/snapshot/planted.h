@@ -15,4 +15,11 @@ act_function act_insert_by_store;
         act_insert_by_store, key, n, 0                                                                                 \
     }
 
+/* A take that looks, and then stores what it has decided, so that what somebody else takes in between is lost. */
+act_function act_take_by_store;
+#define TAKE_BY_STORE(key, n)                                                                                          \
+    {                                                                                                                  \
+        act_take_by_store, key, n, 0                                                                                   \
+    }
+
 #endif

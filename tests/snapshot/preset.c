@@ -53,13 +53,13 @@ void preset_pass_grace(struct stage *stage)
     qp_grace_poll(&stage->view);
 }
 
-/* One step of a key's removal after the other, up to a state. */
-static void remove_until(struct stage *stage, const char *name, enum qp_state state, bool stamped)
+void preset_remove_until(struct stage *stage, const char *name, enum qp_state state, bool stamped)
 {
     int error;
     struct qp_entry *entry = stage_entry(stage, name);
     struct qp_worker *worker = qp_thread_worker(stage->q, &error);
     struct qp_entry *mine = &worker->view->entries[qp_entry_index(&stage->view, entry)];
+    worker->now_ms = stage_page->clock_ms;
     for (int step = 0; step < 10; step++) {
         if (qp_state_of(entry->state) == state && (!stamped || qp_state_argument(entry->state)))
             return;
@@ -81,13 +81,13 @@ void preset_deleted(struct stage *stage)
 void preset_closing(struct stage *stage)
 {
     preset_deleted(stage);
-    remove_until(stage, "chain3", QP_STATE_CLOSING, false);
+    preset_remove_until(stage, "chain3", QP_STATE_CLOSING, false);
 }
 
 void preset_closing_stamped(struct stage *stage)
 {
     preset_deleted(stage);
-    remove_until(stage, "chain3", QP_STATE_CLOSING, true);
+    preset_remove_until(stage, "chain3", QP_STATE_CLOSING, true);
 }
 
 void preset_closing_old(struct stage *stage)
@@ -99,13 +99,13 @@ void preset_closing_old(struct stage *stage)
 void preset_dead(struct stage *stage)
 {
     preset_deleted(stage);
-    remove_until(stage, "chain3", QP_STATE_DEAD, false);
+    preset_remove_until(stage, "chain3", QP_STATE_DEAD, false);
 }
 
 void preset_retired(struct stage *stage)
 {
     preset_deleted(stage);
-    remove_until(stage, "chain3", QP_STATE_RETIRED, true);
+    preset_remove_until(stage, "chain3", QP_STATE_RETIRED, true);
 }
 
 void preset_retired_old(struct stage *stage)
@@ -149,14 +149,14 @@ void preset_register_deleted(struct stage *stage)
 void preset_register_closing(struct stage *stage)
 {
     preset_register_deleted(stage);
-    remove_until(stage, "r:a", QP_STATE_CLOSING, true);
+    preset_remove_until(stage, "r:a", QP_STATE_CLOSING, true);
     preset_pass_grace(stage);
 }
 
 void preset_register_retired(struct stage *stage)
 {
     preset_register_deleted(stage);
-    remove_until(stage, "r:a", QP_STATE_RETIRED, true);
+    preset_remove_until(stage, "r:a", QP_STATE_RETIRED, true);
     preset_pass_grace(stage);
 }
 

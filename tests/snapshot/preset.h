@@ -59,6 +59,53 @@ preset_function preset_dead_slots, preset_dead_records;
  * after publishing an entry; in a section, having found chain3. */
 preset_function preset_stalled_filling, preset_stalled_published, preset_stalled_reading;
 
+/* ---- limits (preset_limits.c). By the strategies of act_rules: 10 units in 1,000 ms, two holders. --------------------- */
+
+/* The strategies alone; with every entry taken by counters. */
+preset_function preset_rules, preset_rules_full;
+
+/* l:a (fixed) and s:a (sliding): 4 in the window before, 3 in this one; b:a (bucket): 3; h:a (shadow): 9. Reset since, 1 taken after that. All
+ * used up. A window later, and what a take of s:a leaves that dies between sealing the window before and opening its own. */
+preset_function preset_taken, preset_taken_reset, preset_spent, preset_taken_later, preset_died_sealing;
+
+/* The same with the last units taken, by stage->memory.verdict: of l:a; of s:a. */
+preset_function preset_took_all, preset_took_all_sliding;
+
+/* The same with l:a (s:a, b:a) on its way out to make room: EVICTING; stamped; that stamp old; DEAD; gone, and remembered. */
+preset_function preset_evicting, preset_evicting_stamped, preset_evicting_old, preset_evicted_dead, preset_evicted;
+preset_function preset_evicting_sliding, preset_evicting_bucket;
+
+/* Evicted, and back: l:a = 4. Back, then a refund or a reset, and EVICTING again, its stamp old: l:a, s:a, b:a. */
+preset_function preset_recalled, preset_again_refunded, preset_again_sliding, preset_again_bucket;
+
+/* Every entry taken by limits, of which l:d has used the least. */
+preset_function preset_full_limits;
+
+/* All but one entry taken by counters: the last by l:d, and one died that was evicting it; by l:a, which has been idle for
+ * long. */
+preset_function preset_died_evicting, preset_full_idle;
+
+/* A limit, a counter, an in-flight limit that nobody has used for long. CLOSING since (the limit; the in-flight one), the
+ * stamp old. */
+preset_function preset_idle_limit, preset_idle_counter, preset_idle_flight, preset_idle_closing,
+    preset_idle_flight_closing;
+
+/* f:a (two holders) with nobody in; with one; with two; the holders are this program. g:a: two, in shadow mode. The second unit
+ * held, not the first; and the limit lowered to one. All twelve units of its block held, and the limit raised to 20. */
+preset_function preset_flight, preset_flight_one, preset_flight_full, preset_flight_shadow, preset_flight_second,
+    preset_flight_lowered, preset_flight_crowded;
+
+/* f:a, and helpers that died: one in enter, its unit held; two, both units held; while a block was being linked behind the
+ * first. */
+preset_function preset_died_entering, preset_died_holding, preset_died_growing;
+
+/* One step of a key's removal after the other, up to a state. */
+void preset_remove_until(struct stage *stage, const char *name, enum qp_state state, bool stamped);
+
+/* Starts a helper, and kills it in the middle of its call, where `until` says yes. */
+typedef bool preset_until(const struct stage *stage);
+void preset_die(struct stage *stage, struct action action, preset_until *until);
+
 /* Lets a grace period pass: what was stamped before may be reused. */
 preset_function preset_pass_grace;
 

@@ -11,10 +11,7 @@
 
 /* ---- helpers ----------------------------------------------------------------------------------------------------- */
 
-/* Whether the stage is where the helper is to stop. */
-typedef bool until_function(const struct stage *stage);
-
-static void run_until(struct stage *stage, struct stepped *helper, struct action action, until_function *until)
+static void run_until(struct stage *stage, struct stepped *helper, struct action action, preset_until *until)
 {
     step_begin(helper, stage, &(struct part){.action = &action});
     while (!until(stage))
@@ -22,14 +19,14 @@ static void run_until(struct stage *stage, struct stepped *helper, struct action
             qp_test_must(-EINVAL, "the helper never came to the place where it was to stop");
 }
 
-static void die(struct stage *stage, struct action action, until_function *until)
+void preset_die(struct stage *stage, struct action action, preset_until *until)
 {
     struct stepped helper;
     run_until(stage, &helper, action, until);
     step_kill(&helper);
 }
 
-static void stall(struct stage *stage, struct action action, until_function *until)
+static void stall(struct stage *stage, struct action action, preset_until *until)
 {
     struct stepped helper;
     run_until(stage, &helper, action, until);
@@ -160,64 +157,64 @@ static bool all_records_taken(const struct stage *stage)
 void preset_marked(struct stage *stage)
 {
     preset_dead(stage);
-    die(stage, (struct action)SWEEP_ENTRIES, marked);
+    preset_die(stage, (struct action)SWEEP_ENTRIES, marked);
 }
 
 void preset_died_filling(struct stage *stage)
 {
     preset_chain(stage);
-    die(stage, (struct action)ADD("chain2", 1), filling);
+    preset_die(stage, (struct action)ADD("chain2", 1), filling);
 }
 
 void preset_died_with_key_block(struct stage *stage)
 {
     preset_chain(stage);
-    die(stage, (struct action)ADD("long", 1), with_key_block);
+    preset_die(stage, (struct action)ADD("long", 1), with_key_block);
 }
 
 void preset_died_published(struct stage *stage)
 {
     preset_chain(stage);
-    die(stage, (struct action)ADD("long", 1), published);
+    preset_die(stage, (struct action)ADD("long", 1), published);
 }
 
 void preset_died_setting(struct stage *stage)
 {
     preset_chain(stage);
-    die(stage, (struct action)SET("r:a", 7), published);
+    preset_die(stage, (struct action)SET("r:a", 7), published);
 }
 
 void preset_died_resetting(struct stage *stage)
 {
     preset_reset_twice(stage);
     qp_test_settle(stage->q);
-    die(stage, (struct action)RESET("chain3"), shard_published);
+    preset_die(stage, (struct action)RESET("chain3"), shard_published);
 }
 
 void preset_died_before_retiring(struct stage *stage)
 {
     preset_reset_twice(stage);
     qp_test_settle(stage->q);
-    die(stage, (struct action)RESET("chain3"), replaced);
+    preset_die(stage, (struct action)RESET("chain3"), replaced);
 }
 
 void preset_died_in_strategy(struct stage *stage)
 {
     preset_register(stage);
-    die(stage, (struct action)PUT("l:", QUIPU_KIND_LIMIT, STAGE_WINDOW_MS), table_published);
+    preset_die(stage, (struct action)PUT("l:", QUIPU_KIND_LIMIT, STAGE_WINDOW_MS), table_published);
 }
 
 void preset_died_emptying(struct stage *stage)
 {
     preset_retired_old(stage);
-    die(stage, (struct action)SWEEP_ENTRIES, emptying);
+    preset_die(stage, (struct action)SWEEP_ENTRIES, emptying);
 }
 
 void preset_died_before_hint(struct stage *stage)
 {
     preset_reset_twice(stage);
     preset_pass_grace(stage);
-    die(stage, (struct action)SWEEP, free_but_hinted);
+    preset_die(stage, (struct action)SWEEP, free_but_hinted);
 }
 
 static bool at_once(const struct stage *stage)
@@ -233,7 +230,7 @@ void preset_dead_slots(struct stage *stage)
     quipu_close(stage->q);
     stage->q = NULL;
     for (uint32_t i = 0; i < stage->view.slot_count; i++)
-        die(stage, (struct action)ADD("chain1", 1), at_once);
+        preset_die(stage, (struct action)ADD("chain1", 1), at_once);
 }
 
 void preset_dead_records(struct stage *stage)

@@ -23,12 +23,13 @@ static void show(const char *call, const char *what, const struct tally *tally, 
 
 static void run_table(const char *only, struct tally *total)
 {
-    for (unsigned i = 0; i < operation_count; i++) {
+    const struct operation *operation;
+    for (unsigned i = 0; (operation = operation_at(i)); i++) {
         struct tally tally = {0};
-        if (!wanted(&operations[i], only))
+        if (!wanted(operation, only))
             continue;
-        operation_run(&operations[i], stdout, &tally);
-        show(operations[i].call, operations[i].what, &tally, tally.unsound ? "UNSOUND" : "sound");
+        operation_run(operation, stdout, &tally);
+        show(operation->call, operation->what, &tally, tally.unsound ? "UNSOUND" : "sound");
         total->steps += tally.steps;
         total->states += tally.states;
         total->unsound += tally.unsound;

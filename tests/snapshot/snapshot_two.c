@@ -67,23 +67,33 @@ static uint64_t run_triples(const char *only, uint64_t *combinations)
 static uint64_t run_kills(const char *only, uint64_t *kills)
 {
     struct places_wish wish = wish_for_kills();
+    const struct operation *operation;
     uint64_t unsound = 0;
-    for (unsigned i = 0; i < operation_count; i++)
-        if (!only || strstr(operations[i].call, only) || strstr(operations[i].what, only))
-            unsound += killed_run(&operations[i], &wish, stdout, kills);
+    /* snapshot_one has stepped them all; of the many rows about limits a third is enough for the proof of death. */
+    unsigned thin = qp_test_scale() == 1 ? 3 : 1;
+    for (unsigned i = 0; (operation = operation_at(i)); i++) {
+        if (i >= operation_table_count && i % thin)
+            continue;
+        if (!only || strstr(operation->call, only) || strstr(operation->what, only))
+            unsound += killed_run(operation, &wish, stdout, kills);
+    }
     return unsound;
 }
 
 /* The harness must see what it is there to see. */
 static bool run_planted(void)
 {
-    struct pair_tally tally = {0};
     struct places_wish wish = wish_for_pairs();
-    FILE *nowhere = fopen("/dev/null", "w");
-    pair_run(&planted_pair, &wish, nowhere, &tally);
-    fclose(nowhere);
-    show(planted_pair.what, &tally, tally.wrong ? "found, as it must be" : "NOT FOUND");
-    return tally.wrong > 0;
+    bool seen = true;
+    for (unsigned i = 0; i < planted_pair_count; i++) {
+        struct pair_tally tally = {0};
+        FILE *nowhere = fopen("/dev/null", "w");
+        pair_run(&planted_pairs[i], &wish, nowhere, &tally);
+        fclose(nowhere);
+        show(planted_pairs[i].what, &tally, tally.wrong ? "found, as it must be" : "NOT FOUND");
+        seen &= tally.wrong > 0;
+    }
+    return seen;
 }
 
 /* snapshot_two [ROWS THAT CONTAIN THIS] */

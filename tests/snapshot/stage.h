@@ -7,12 +7,15 @@
 #ifndef QP_SNAPSHOT_STAGE_H
 #define QP_SNAPSHOT_STAGE_H
 
+#include "shm/flight.h"
 #include "support.h"
 
 /* Unix time in ms at which scenes begin: the middle of a window of 1,000 ms. clock_gettime of these programs gives
  * the page's clock, so a scene does not depend on when and how slowly it is stepped. */
 #define STAGE_CLOCK_MS UINT64_C(1700000000500)
 #define STAGE_WINDOW_MS 1000
+#define STAGE_LIMIT 10  /* units in a window, or in a bucket */
+#define STAGE_HOLDERS 2 /* in flight */
 
 enum stage_phase { STAGE_PREPARING = 0, STAGE_IN_CALL = 1, STAGE_RETURNED = 2 };
 
@@ -35,6 +38,13 @@ struct stage_key {
     size_t byte_count;
 };
 
+/* What a process remembers of its calls. */
+struct stage_memory {
+    struct quipu_verdict verdict; /* of its last take */
+    struct quipu_ticket ticket;   /* of its last enter */
+    struct qp_flight_unit unit;   /* of its last enter below the public calls */
+};
+
 struct stage {
     int fd;         /* the segment's file */
     char path[160]; /* its name; "" once it has none */
@@ -42,6 +52,7 @@ struct stage {
     struct qp_view view; /* this program's own mapping */
     struct quipu *q;     /* this process's handle, or NULL */
     struct quipu_counter counter;
+    struct stage_memory memory; /* this process's; a child begins with its parent's */
     struct stage_key chain[STAGE_CHAIN_KEYS];
     struct stage_key key; /* the last one asked for */
     uint32_t alive;       /* bit r: the process of record r lives on, whatever happens to the stepped one */

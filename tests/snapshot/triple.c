@@ -12,6 +12,8 @@ const struct triple triples[] = {
     {"sweep | add: CLOSING key, old stamp", preset_closing_old, SWEEP_ENTRIES, ADD("chain3", 1)},
     {"sweep | get: DEAD key", preset_dead, SWEEP_ENTRIES, GET("chain3")},
     {"reset | get: replaced block", preset_reset_twice, RESET("chain3"), GET("chain3")},
+    {"sweep | take: EVICTING key, old stamp", preset_evicting_old, SWEEP_ENTRIES, TAKE("l:a", 2)},
+    {"sweep | take: idle key, CLOSING, old stamp", preset_idle_closing, SWEEP_ENTRIES, TAKE("l:a", 2)},
     {"put | add: replaced table", preset_limit, PUT("l:", QUIPU_KIND_LIMIT, 5000), ADD("l:a", 1)},
 };
 /* clang-format on */
@@ -60,7 +62,7 @@ static void finish(struct stepped *child, const struct part *part, const char *w
 static void read_outcome(const struct party *party, const struct content *a, const struct content *b,
                          struct content *outcome)
 {
-    content_read(&party->stage.view, stage_page->clock_ms, outcome);
+    content_read(&party->stage.view, stage_page->clock_ms, UINT32_MAX, outcome);
     content_say(outcome, "%.*s%.*s", (int)a->used, a->text, (int)b->used, b->text);
 }
 

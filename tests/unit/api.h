@@ -54,11 +54,49 @@ static inline struct quipu_count api_get(struct quipu *q, const char *key)
     return count;
 }
 
+/* A segment whose time is its callers', so that windows turn when the test says. */
+static inline struct quipu *api_segment_of_callers(uint32_t counters)
+{
+    const char *name = qp_test_name("unit.callers");
+    struct quipu_create_options options = {
+        .struct_bytes = sizeof options, .counters = counters, .threads = 16, .strategy_bytes = 4096, .clock_caller = 1};
+    struct quipu *q = NULL;
+    char path[QP_PATH_BYTES];
+    quipu_destroy(name);
+    assert_int_equal(0, quipu_create(name, &options));
+    assert_int_equal(0, quipu_open(name, NULL, &q));
+    assert_int_equal(0, qp_segment_path(name, path));
+    unlink(path);
+    return q;
+}
+
 static inline void api_limit(struct quipu *q, const char *prefix, uint64_t window_ms)
 {
     struct quipu_strategy strategy = {
         .struct_bytes = sizeof strategy, .kind = QUIPU_KIND_LIMIT, .window_ms = window_ms};
     assert_code(0, quipu_strategy_put(q, prefix, strlen(prefix), &strategy));
+}
+
+/* A limit with a number; its other fields are the caller's. */
+static inline struct quipu_strategy api_limit_of(uint32_t algorithm, uint64_t limit, uint64_t window_ms)
+{
+    return (struct quipu_strategy){.struct_bytes = sizeof(struct quipu_strategy),
+                                   .kind = QUIPU_KIND_LIMIT,
+                                   .algorithm = algorithm,
+                                   .limit = limit,
+                                   .window_ms = window_ms};
+}
+
+static inline void api_put(struct quipu *q, const char *prefix, const struct quipu_strategy *strategy)
+{
+    assert_code(0, quipu_strategy_put(q, prefix, strlen(prefix), strategy));
+}
+
+static inline struct quipu_stat api_stat(struct quipu *q)
+{
+    struct quipu_stat stat;
+    assert_code(0, quipu_stat(q, &stat));
+    return stat;
 }
 
 /* fork; the child goes with its parent, also when a test fails. */

@@ -120,7 +120,8 @@ static int compare_item(const struct quipu_item *item, void *arg)
     if (memcmp(&count, &item->count, sizeof count))
         return 2;
     uint32_t kind = item->key_bytes == 1 ? QUIPU_KIND_REGISTER : QUIPU_KIND_COUNTER;
-    return item->kind == kind && item->reserved0 == 0 ? 0 : 3;
+    bool unlimited = item->algorithm == 0 && item->limit == 0 && item->remaining == UINT64_MAX && item->window_ms == 0;
+    return item->kind == kind && unlimited && item->reserved[0] == 0 ? 0 : 3;
 }
 
 static void test_an_item_says_what_get_says(void **state)

@@ -45,8 +45,8 @@ static void test_options_out_of_range_make_nothing(void **state)
     struct {
         struct quipu_create_options options;
         int code;
-    } wants[14];
-    for (int i = 0; i < 14; i++) {
+    } wants[15];
+    for (int i = 0; i < 15; i++) {
         wants[i].options = small();
         wants[i].code = -EINVAL;
     }
@@ -62,9 +62,10 @@ static void test_options_out_of_range_make_nothing(void **state)
     wants[9].options.mode = 0662, wants[9].code = -QUIPU_EMODE;
     wants[10].options.mode = 0666, wants[10].code = -QUIPU_EMODE;
     wants[11].options.reserved[0] = 1;
-    wants[12].options.reserved[4] = 1;
+    wants[12].options.reserved[3] = 1;
     wants[13].options.fence = 2;
-    for (int i = 0; i < 14; i++) {
+    wants[14].options.clock_caller = 2;
+    for (int i = 0; i < 15; i++) {
         assert_code(wants[i].code, quipu_create(path, &wants[i].options));
         assert_int_equal(-1, access(path, F_OK));
     }

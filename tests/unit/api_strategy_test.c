@@ -162,7 +162,7 @@ static void test_rows_are_listed_in_byte_order_with_what_they_say(void **state)
     assert_code(0, quipu_strategy_load(q, rows, 4));
     assert_code(0, quipu_strategy_each(q, list, &listing));
     assert_int_equal(4, listing.rows);
-    const struct {
+    struct {
         const char *prefix;
         struct quipu_strategy strategy;
     } wants[] = {
@@ -171,6 +171,10 @@ static void test_rows_are_listed_in_byte_order_with_what_they_say(void **state)
         {"b", strategy_of(QUIPU_KIND_LIMIT, QUIPU_MERGE_EPOCH_MAX_WINS, 1000)},
         {"\xff", strategy_of(QUIPU_KIND_COUNTER, QUIPU_MERGE_EPOCH_MAX_WINS, 0)},
     };
+    /* Idle times by kind: never; for limits two windows, but no less than what telling others takes. */
+    wants[0].strategy.idle_ms = wants[3].strategy.idle_ms = QUIPU_IDLE_NEVER;
+    wants[1].strategy.idle_ms = 60000 + 500;
+    wants[2].strategy.idle_ms = 60000 + 1000;
     for (int i = 0; i < 4; i++) {
         assert_string_equal(wants[i].prefix, listing.prefix[i]);
         assert_memory_equal(&wants[i].strategy, &listing.strategy[i], sizeof wants[i].strategy);

@@ -35,8 +35,8 @@ static void grace_period(struct unit_segment *s)
 
 static int try_create(struct qp_worker *worker, const struct qp_key *key, unsigned kind, struct qp_entry **entry)
 {
-    struct qp_birth birth = {
-        .traits = qp_traits_make(kind, 0, 0), .strategy = qp_strategy_cache(0, QP_ROW_NONE), .register_value = 77};
+    struct qp_birth birth = unit_birth(qp_traits_make(kind, 0, 0));
+    birth.register_value = 77;
     unit_enter(worker);
     int made = qp_entry_create(worker, key, &birth, entry);
     unit_exit(worker);

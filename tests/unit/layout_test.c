@@ -135,7 +135,7 @@ static void test_a_forger_who_seals_again_is_refused_for_every_size_and_place(vo
         size_t bytes;
     } fields[] = {
         {&good.segment_bytes, 8}, {&good.counters, 4},     {&good.counters_max, 4},   {&good.threads, 4},
-        {&good.records, 4},       {&good.bucket_count, 4}, {&good.strategy_bytes, 4}, {&good.reserved0, 4},
+        {&good.records, 4},       {&good.bucket_count, 4}, {&good.strategy_bytes, 4},
     };
     for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++) {
         uint64_t value = 0;
@@ -156,6 +156,7 @@ static void test_a_forger_who_seals_again_is_refused_for_every_size_and_place(vo
     for (size_t i = 0; i < sizeof good.reserved1 / sizeof good.reserved1[0]; i++)
         assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.reserved1[i], &good, 1, 8));
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.fence, &good, 2, 4));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.clock_caller, &good, 2, 4));
 }
 
 static void test_a_table_size_between_two_planned_ones_is_refused(void **state)
@@ -178,7 +179,7 @@ static void test_sizes_out_of_range_are_refused_before_they_are_computed_with(vo
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.strategy_bytes, &good, QP_STRATEGY_BYTES_MAX + 1, 4));
 }
 
-/* What a segment is free to be: who it is, when and where it was made, how readers fence. */
+/* What a segment is free to be: who it is, when and where it was made, how readers fence, whose time it has. */
 static void test_the_rest_is_the_segments_own(void **state)
 {
     (void)state;
@@ -188,6 +189,7 @@ static void test_the_rest_is_the_segments_own(void **state)
     assert_int_equal(0, verify_forged(good, &good.replica, &good, 99, 8));
     assert_int_equal(0, verify_forged(good, &good.hash_seed[1], &good, 99, 8));
     assert_int_equal(0, verify_forged(good, &good.fence, &good, 1, 4));
+    assert_int_equal(0, verify_forged(good, &good.clock_caller, &good, 1, 4));
 }
 
 static void test_a_fresh_segment_is_sound_and_empty(void **state)

@@ -188,7 +188,7 @@ static void test_a_strategy_table_published_by_one_who_died_stays_in_force(void 
     struct unit_segment s;
     struct witness witness = {.dead = {[1] = true}};
     struct qp_liveness liveness = by(&witness);
-    struct qp_rule rule = {"a", 1, QP_KIND_LIMIT, 1, 0, 1000};
+    struct qp_rule rule = unit_rule("a", 1000);
     unit_open(&s, 10, 4);
     struct qp_worker dead = unit_worker(&s, 1);
     unit_enter(&s.worker);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #define SECOND 1000u
-#define WINDOW (UNIT_NOW_MS / SECOND) /* the window that UNIT_NOW_MS is the first ms of */
 
 static int reset(struct qp_worker *worker, struct qp_entry *entry, int64_t *ended)
 {
@@ -43,8 +42,7 @@ static const struct qp_shard *shard_of(const struct unit_segment *s, const struc
 
 static struct qp_entry *limit(struct unit_segment *s, const char *name, uint32_t window_ms)
 {
-    struct qp_key key = unit_key(&s->view, name);
-    return unit_entry(&s->worker, &key, qp_traits_make(QP_KIND_LIMIT, 0, window_ms), 0);
+    return unit_limit(s, name, QP_ALGORITHM_FIXED, window_ms);
 }
 
 /* ---- plain counters -------------------------------------------------------------------------------------------------- */
@@ -205,7 +203,7 @@ static void test_a_limit_reads_its_window_and_the_one_before(void **state)
     struct unit_segment s;
     unit_open(&s, 10, 4);
     struct qp_entry *entry = limit(&s, "a", SECOND);
-    qp_cell_add_windowed(entry->cell, WINDOW, SECOND, 5);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS, 5);
     struct qp_reading reading = read_at(&s, entry, UNIT_NOW_MS + 999);
     assert_int_equal(5, reading.own);
     assert_int_equal(0, reading.previous);
@@ -226,8 +224,8 @@ static void test_a_reader_whose_clock_is_behind_sees_the_newer_window(void **sta
     struct unit_segment s;
     unit_open(&s, 10, 4);
     struct qp_entry *entry = limit(&s, "a", SECOND);
-    qp_cell_add_windowed(entry->cell, WINDOW, SECOND, 5);
-    qp_cell_add_windowed(entry->cell, WINDOW + 1, SECOND, 6);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS, 5);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS + SECOND, 6);
     struct qp_reading reading = read_at(&s, entry, UNIT_NOW_MS - 10 * SECOND);
     assert_int_equal(6, reading.own);
     assert_int_equal(5, reading.previous);
@@ -242,8 +240,8 @@ static void test_a_reset_of_a_limit_starts_its_window_afresh_and_takes_the_one_b
     int64_t ended = -1;
     unit_open(&s, 10, 4);
     struct qp_entry *entry = limit(&s, "a", SECOND);
-    qp_cell_add_windowed(entry->cell, WINDOW - 1, SECOND, 4);
-    qp_cell_add_windowed(entry->cell, WINDOW, SECOND, 5);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS - SECOND, 4);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS, 5);
     assert_int_equal(0, reset(&s.worker, entry, &ended));
     assert_int_equal(5, ended);
     struct qp_reading reading = read_now(&s, entry);
@@ -251,7 +249,7 @@ static void test_a_reset_of_a_limit_starts_its_window_afresh_and_takes_the_one_b
     assert_int_equal(0, reading.previous);
     assert_int_equal((UNIT_NOW_MS << 16) + 1, reading.epoch);
     assert_false(reading.deleted);
-    qp_cell_add_windowed(entry->cell, WINDOW, SECOND, 2);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS, 2);
     assert_int_equal(2, read_now(&s, entry).own);
     assert_int_equal(2, read_at(&s, entry, UNIT_NOW_MS + 1000).previous);
     assert_int_equal(0, reset(&s.worker, entry, &ended));
@@ -267,13 +265,13 @@ static void test_a_delete_of_a_limit_takes_the_window_before_with_it(void **stat
     int64_t ended = -1;
     unit_open(&s, 10, 4);
     struct qp_entry *entry = limit(&s, "a", SECOND);
-    qp_cell_add_windowed(entry->cell, WINDOW - 1, SECOND, 4);
-    qp_cell_add_windowed(entry->cell, WINDOW, SECOND, 5);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS - SECOND, 4);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS, 5);
     assert_int_equal(0, delete (&s.worker, entry, &ended));
     assert_int_equal(5, ended);
     assert_true(read_now(&s, entry).deleted);
     assert_int_equal(-ENOENT, reset(&s.worker, entry, &ended));
-    qp_cell_add_windowed(entry->cell, WINDOW, SECOND, 1);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS, 1);
     struct qp_reading reading = read_now(&s, entry);
     assert_false(reading.deleted);
     assert_int_equal(1, reading.own);
@@ -288,7 +286,7 @@ static void test_a_delete_between_two_windows_leaves_nothing_of_either(void **st
     int64_t ended = -1;
     unit_open(&s, 10, 4);
     struct qp_entry *entry = limit(&s, "a", SECOND);
-    qp_cell_add_windowed(entry->cell, WINDOW - 1, SECOND, 4);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS - SECOND, 4);
     assert_int_equal(0, delete (&s.worker, entry, &ended)); /* nothing was counted in the current window */
     assert_int_equal(0, ended);
     assert_true(read_now(&s, entry).deleted);
@@ -304,9 +302,9 @@ static void test_a_limit_deleted_and_used_in_a_later_window_is_alive(void **stat
     int64_t ended;
     unit_open(&s, 10, 4);
     struct qp_entry *entry = limit(&s, "a", SECOND);
-    qp_cell_add_windowed(entry->cell, WINDOW, SECOND, 5);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS, 5);
     assert_int_equal(0, delete (&s.worker, entry, &ended));
-    qp_cell_add_windowed(entry->cell, WINDOW + 1, SECOND, 1);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS + SECOND, 1);
     unit_settle(&s);
     assert_int_equal(QP_STATE_LIVE, qp_state_of(entry->state));
     struct qp_reading reading = read_at(&s, entry, UNIT_NOW_MS + 1000);
@@ -331,7 +329,7 @@ static void test_a_window_can_be_reset_65535_times(void **state)
         assert_int_equal((UNIT_NOW_MS << 16) + i, read_now(&s, entry).epoch);
     }
     unit_settle(&s);
-    qp_cell_add_windowed(entry->cell, WINDOW, SECOND, 9);
+    unit_add_at(&s.worker, entry, UNIT_NOW_MS, 9);
     ended = 42;
     assert_int_equal(-EOVERFLOW, reset(&s.worker, entry, &ended));
     assert_int_equal(-EOVERFLOW, delete (&s.worker, entry, &ended));
@@ -346,9 +344,8 @@ static void test_a_window_can_be_reset_65535_times(void **state)
 
 static struct qp_entry *register_of(struct unit_segment *s, const char *name, int64_t value)
 {
-    struct qp_birth birth = {.traits = qp_traits_make(QP_KIND_REGISTER, 0, 0),
-                             .strategy = qp_strategy_cache(0, QP_ROW_NONE),
-                             .register_value = value};
+    struct qp_birth birth = unit_birth(qp_traits_make(QP_KIND_REGISTER, 0, 0));
+    birth.register_value = value;
     struct qp_key key = unit_key(&s->view, name);
     struct qp_entry *entry;
     unit_enter(&s->worker);

@@ -5,18 +5,20 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-static struct qp_rule rule_of(const char *prefix, uint32_t window_ms)
+#include "shm/bucket.h"
+
+/* Of a prefix that may hold any bytes. */
+static struct qp_rule row_of(const char *prefix, uint32_t prefix_bytes, uint32_t window_ms)
 {
-    return (struct qp_rule){.prefix = prefix,
-                            .prefix_bytes = (uint32_t)strlen(prefix),
-                            .kind = QP_KIND_LIMIT,
-                            .merge = 1,
-                            .window_ms = window_ms};
+    struct qp_rule rule = unit_rule("", window_ms);
+    rule.prefix = prefix;
+    rule.prefix_bytes = prefix_bytes;
+    return rule;
 }
 
 static int put(struct unit_segment *s, const char *prefix, uint32_t window_ms)
 {
-    struct qp_rule rule = rule_of(prefix, window_ms);
+    struct qp_rule rule = unit_rule(prefix, window_ms);
     unit_enter(&s->worker);
     int error = qp_strategy_put(&s->worker, &rule);
     unit_exit(&s->worker);
@@ -116,10 +118,10 @@ static void test_bytes_are_compared_unsigned_and_zero_is_one_of_them(void **stat
     struct unit_segment s;
     unit_open(&s, 10, 4);
     struct qp_rule rules[] = {
-        {"\xff", 1, QP_KIND_LIMIT, 1, 0, 100},
-        {"\x7f", 1, QP_KIND_LIMIT, 1, 0, 200},
-        {"\0", 1, QP_KIND_LIMIT, 1, 0, 300},
-        {"\0\0", 2, QP_KIND_LIMIT, 1, 0, 400},
+        row_of("\xff", 1, 100),
+        row_of("\x7f", 1, 200),
+        row_of("\0", 1, 300),
+        row_of("\0\0", 2, 400),
     };
     assert_int_equal(0, load(&s, rules, 4));
     uint64_t word = s.view.header->strategy;
@@ -134,6 +136,42 @@ static void test_bytes_are_compared_unsigned_and_zero_is_one_of_them(void **stat
         assert_int_equal(wants[i].window_ms, found.window_ms);
     }
     assert_int_equal(QP_ROW_NONE, qp_strategy_match(&s.view, word, "\x80", 1));
+    unit_close(&s);
+}
+
+static void test_a_rule_keeps_all_its_fields_through_the_changes_of_others(void **state)
+{
+    (void)state;
+    struct unit_segment s;
+    struct qp_rule rule = unit_rule("b", 5000), found;
+    unit_open(&s, 10, 4);
+    rule.algorithm = QP_ALGORITHM_BUCKET;
+    rule.limit = 1000;
+    rule.burst = 77;
+    rule.tick = qp_bucket_tick(rule.limit, rule.window_ms);
+    rule.overflow = QP_OVERFLOW_ALLOW;
+    rule.shadow = true;
+    rule.scope = QP_SCOPE_HOST;
+    rule.idle_ms = UINT64_C(1) << 40;
+    unit_put(&s, &rule);
+    assert_int_equal(0, put(&s, "a", 100));
+    assert_int_equal(0, put(&s, "c", 100));
+    assert_int_equal(0, drop(&s, "a"));
+    assert_true(qp_strategy_rule(&s.view, qp_strategy_table(&s.view, s.view.header->strategy), 0, &found));
+    assert_memory_equal("b", found.prefix, 1);
+    assert_true(found.kind == rule.kind && found.merge == rule.merge && found.algorithm == rule.algorithm);
+    assert_true(found.window_ms == rule.window_ms && found.limit == rule.limit && found.burst == rule.burst);
+    assert_true(found.tick == rule.tick && found.idle_ms == rule.idle_ms && found.overflow == rule.overflow);
+    assert_true(found.shadow == rule.shadow && found.scope == rule.scope);
+    struct qp_entry *entry = unit_limit(&s, "bx", QP_ALGORITHM_BUCKET, 5000);
+    const struct qp_row *row = qp_strategy_row_of(&s.view, entry); /* by its key: it has cached nothing */
+    assert_non_null(row);
+    assert_int_equal(1000, row->limit);
+    entry->strategy = qp_strategy_cache(generation(&s), 1);
+    assert_int_equal(100, qp_strategy_row_of(&s.view, entry)->window_ms); /* from its cache */
+    entry->strategy = qp_strategy_cache(generation(&s), 9);
+    assert_null(qp_strategy_row_of(&s.view, entry));
+    entry->strategy = qp_strategy_cache(0, QP_ROW_NONE);
     unit_close(&s);
 }
 
@@ -168,7 +206,7 @@ static void random_model(struct model *model, uint64_t *noise)
         for (uint32_t i = 0; i < model->count; i++)
             known |= model->rule[i].prefix_bytes == bytes && !memcmp(model->prefix[i], prefix, bytes);
         if (!known) {
-            model->rule[model->count] = (struct qp_rule){prefix, bytes, QP_KIND_LIMIT, 1, 0, 100 + model->count};
+            model->rule[model->count] = row_of(prefix, bytes, 100 + model->count);
             model->count++;
         }
     }
@@ -253,7 +291,7 @@ static void test_a_load_replaces_everything_or_nothing(void **state)
     struct unit_segment s;
     unit_open(&s, 10, 4);
     assert_int_equal(0, put(&s, "old", 100));
-    struct qp_rule rules[] = {rule_of("b", 200), rule_of("a", 300), rule_of("b", 400)};
+    struct qp_rule rules[] = {unit_rule("b", 200), unit_rule("a", 300), unit_rule("b", 400)};
     assert_int_equal(-EEXIST, load(&s, rules, 3));
     assert_int_equal(1, generation(&s));
     assert_int_equal(100, window_for(&s, "old"));
@@ -377,8 +415,8 @@ static void test_no_reader_sees_a_mixture_of_two_tables(void **state)
     struct follower followers[2];
     pthread_t threads[2];
     uint64_t stop = 0;
-    const struct qp_rule odd[] = {rule_of("key:", 1000), rule_of("other", 1000)};
-    const struct qp_rule even[] = {rule_of("a", 2000), rule_of("key:1", 2000), rule_of("key:12", 2000)};
+    const struct qp_rule odd[] = {unit_rule("key:", 1000), unit_rule("other", 1000)};
+    const struct qp_rule even[] = {unit_rule("a", 2000), unit_rule("key:1", 2000), unit_rule("key:12", 2000)};
     unit_open(&s, 10, 4);
     for (uint32_t i = 0; i < 2; i++) {
         followers[i] = (struct follower){.worker = unit_worker(&s, i + 1), .stop = &stop};
@@ -409,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_the_longest_prefix_decides),
         cmocka_unit_test(test_a_row_between_a_key_and_its_prefix_does_not_hide_it),
         cmocka_unit_test(test_bytes_are_compared_unsigned_and_zero_is_one_of_them),
+        cmocka_unit_test(test_a_rule_keeps_all_its_fields_through_the_changes_of_others),
         cmocka_unit_test(test_a_hundred_thousand_keys_follow_the_prefix_that_the_model_says),
         cmocka_unit_test(test_each_change_is_a_generation_and_a_refused_one_is_none),
         cmocka_unit_test(test_a_load_replaces_everything_or_nothing),

@@ -55,7 +55,8 @@ static void test_a_second_insert_finds_the_first(void **state)
     unit_open(&s, 100, 4);
     struct qp_key key = unit_key(&s.view, "one");
     struct qp_entry *first = unit_counter(&s.worker, "one", 5), *second = NULL;
-    struct qp_birth birth = {.traits = plain, .strategy = qp_strategy_cache(0, QP_ROW_NONE), .cell = {9}};
+    struct qp_birth birth = unit_birth(plain);
+    birth.draft.cell[0] = 9;
     unit_enter(&s.worker);
     assert_int_equal(0, qp_entry_create(&s.worker, &key, &birth, &second));
     unit_exit(&s.worker);
@@ -281,7 +282,7 @@ static void test_a_chain_that_leads_out_of_the_segment_is_damage(void **state)
     int error = 0;
     assert_null(qp_table_find(&s.view, &key, &error));
     assert_int_equal(-QP_EDAMAGED, error);
-    struct qp_birth birth = {.traits = plain};
+    struct qp_birth birth = unit_birth(plain);
     struct qp_entry *entry;
     unit_enter(&s.worker);
     assert_int_equal(-QP_EDAMAGED, qp_entry_create(&s.worker, &key, &birth, &entry));
@@ -350,7 +351,7 @@ static void *insert_and_remove(void *arg)
         char text[16];
         snprintf(text, sizeof text, "k.%d", (int)(unit_random(&noise) % 16));
         struct qp_key key = unit_key(me->worker.view, text);
-        struct qp_birth birth = {.traits = plain, .strategy = qp_strategy_cache(0, QP_ROW_NONE)};
+        struct qp_birth birth = unit_birth(plain);
         struct qp_entry *entry = NULL;
         unit_enter(&me->worker);
         int made = qp_entry_create(&me->worker, &key, &birth, &entry);

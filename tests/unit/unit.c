@@ -73,9 +73,15 @@ struct qp_key unit_key(const struct qp_view *view, const char *text)
     return qp_key_make(view, text, strlen(text));
 }
 
+struct qp_birth unit_birth(uint64_t traits)
+{
+    return (struct qp_birth){.draft = {.traits = traits, .strategy = qp_strategy_cache(0, QP_ROW_NONE)}};
+}
+
 struct qp_entry *unit_entry(struct qp_worker *worker, const struct qp_key *key, uint64_t traits, uint64_t count)
 {
-    struct qp_birth birth = {.traits = traits, .strategy = qp_strategy_cache(0, QP_ROW_NONE), .cell = {count}};
+    struct qp_birth birth = unit_birth(traits);
+    birth.draft.cell[0] = count;
     struct qp_entry *entry = NULL;
     unit_enter(worker);
     assert_int_equal(1, qp_entry_create(worker, key, &birth, &entry));
@@ -87,6 +93,44 @@ struct qp_entry *unit_counter(struct qp_worker *worker, const char *key, uint64_
 {
     struct qp_key k = unit_key(worker->view, key);
     return unit_entry(worker, &k, qp_traits_make(QP_KIND_COUNTER, 0, 0), count);
+}
+
+struct qp_rule unit_rule(const char *prefix, uint32_t window_ms)
+{
+    return (struct qp_rule){.prefix = prefix,
+                            .prefix_bytes = (uint32_t)strlen(prefix),
+                            .kind = QP_KIND_LIMIT,
+                            .merge = 1,
+                            .window_ms = window_ms,
+                            .idle_ms = QP_IDLE_NEVER};
+}
+
+void unit_put(struct unit_segment *s, const struct qp_rule *rule)
+{
+    unit_enter(&s->worker);
+    assert_int_equal(0, qp_strategy_put(&s->worker, rule));
+    unit_exit(&s->worker);
+}
+
+struct qp_entry *unit_limit(struct unit_segment *s, const char *name, unsigned algorithm, uint32_t window_ms)
+{
+    struct qp_key key = unit_key(&s->view, name);
+    return unit_entry(&s->worker, &key, qp_traits_make(QP_KIND_LIMIT, algorithm, window_ms), 0);
+}
+
+int unit_take(struct qp_worker *worker, struct qp_entry *entry, const struct qp_ask *ask, struct qp_verdict *out)
+{
+    struct qp_verdict verdict;
+    unit_enter(worker);
+    int result = qp_limit_take(worker->view, entry, ask, out ? out : &verdict);
+    unit_exit(worker);
+    return result;
+}
+
+void unit_add_at(struct qp_worker *worker, struct qp_entry *entry, uint64_t now_ms, uint64_t n)
+{
+    struct qp_ask ask = {.n = n, .limit = QP_LIMIT_NONE, .now_ms = now_ms, .force = true};
+    assert_int_equal(0, unit_take(worker, entry, &ask, NULL));
 }
 
 struct qp_entry *unit_find(struct qp_worker *worker, const struct qp_key *key)

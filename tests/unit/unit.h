@@ -17,6 +17,7 @@
 #include "shm/entry.h"
 #include "shm/error.h"
 #include "shm/grace.h"
+#include "shm/limit.h"
 #include "shm/process.h"
 #include "shm/recover.h"
 #include "shm/segment.h"
@@ -61,8 +62,20 @@ void unit_settle(struct unit_segment *s);
 
 /* A plain counter under a key, inserted with a first count; must succeed. */
 struct qp_entry *unit_counter(struct qp_worker *worker, const char *key, uint64_t count);
+/* What an entry of those traits is born with; no strategy made it. */
+struct qp_birth unit_birth(uint64_t traits);
 /* Any entry of given traits. */
 struct qp_entry *unit_entry(struct qp_worker *worker, const struct qp_key *key, uint64_t traits, uint64_t count);
+/* A rule of a limit without a number, that never expires; its other fields are the caller's. */
+struct qp_rule unit_rule(const char *prefix, uint32_t window_ms);
+/* Puts a row into the table in force; must succeed. */
+void unit_put(struct unit_segment *s, const struct qp_rule *rule);
+/* A limit that no strategy made: what is asked of it comes with each take. */
+struct qp_entry *unit_limit(struct unit_segment *s, const char *name, unsigned algorithm, uint32_t window_ms);
+/* qp_limit_take, in a section. */
+int unit_take(struct qp_worker *worker, struct qp_entry *entry, const struct qp_ask *ask, struct qp_verdict *out);
+/* Counts n on a limit without asking, at that time; must succeed. */
+void unit_add_at(struct qp_worker *worker, struct qp_entry *entry, uint64_t now_ms, uint64_t n);
 struct qp_key unit_key(const struct qp_view *view, const char *text);
 /* What find says, in a section. */
 struct qp_entry *unit_find(struct qp_worker *worker, const struct qp_key *key);
