@@ -58,7 +58,21 @@ int quipu_get(struct quipu *q, const void *key, size_t key_bytes, struct quipu_c
 /* One change of one key, inside a section. *value goes in and comes out. */
 typedef int change_function(struct qp_worker *worker, const struct qp_key *key, int64_t *value);
 
-static int change(struct quipu *q, const void *key, size_t key_bytes, change_function *make, int64_t *value)
+/* Whether a key that finds no room may make another one leave. Changes of a key that is there only want a block, and nobody leaves for that. */
+static bool may_evict(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, bool new_key)
+{
+    if (!new_key)
+        return false;
+    qp_grace_enter(&q->view, worker->slot);
+    uint64_t word = qp_load_acquire(&q->view.header->strategy);
+    const struct qp_row *row = qp_strategy_row_at(&q->view, qp_strategy_table(&q->view, word),
+                                                  qp_strategy_match(&q->view, word, key->bytes, key->byte_count));
+    bool may = !row || row->overflow == QP_OVERFLOW_EVICT;
+    qp_grace_exit(worker->slot);
+    return may;
+}
+
+static int change(struct quipu *q, const void *key, size_t key_bytes, change_function *make, bool new_key, int64_t *value)
 {
     int64_t in = value ? *value : 0, out = in;
     int error = qp_key_check(q, key, key_bytes);
@@ -76,9 +90,11 @@ static int change(struct quipu *q, const void *key, size_t key_bytes, change_fun
             error = qp_handle_is_stale(q) ? -ESTALE : make(worker, &k, &out);
         while (error == -EAGAIN); /* the entry left meanwhile: somebody finished its removal */
         qp_grace_exit(worker->slot);
-        if (error != -QP_EFULL || !qp_care_make_room(q, worker, attempt, true))
+        if (error != -QP_EFULL || !qp_care_make_room(q, worker, attempt, may_evict(q, worker, &k, new_key)))
             break;
     }
+    if (error == -QP_EFULL && new_key)
+        qp_care_overflow(q, QP_OVERFLOW_DENY); /* a register has no other way to be denied */
     if (error == 0)
         qp_care_bystander(q, worker);
     if (error == 0 && value)
@@ -144,13 +160,13 @@ static int set_in_section(struct qp_worker *worker, const struct qp_key *key, in
 
 int quipu_set(struct quipu *q, const void *key, size_t key_bytes, int64_t value)
 {
-    return change(q, key, key_bytes, set_in_section, &value);
+    return change(q, key, key_bytes, set_in_section, true, &value);
 }
 
 int quipu_reset(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended)
 {
     int64_t cut = 0;
-    int error = change(q, key, key_bytes, reset_in_section, &cut);
+    int error = change(q, key, key_bytes, reset_in_section, false, &cut);
     if (!error && ended)
         *ended = cut;
     return error;
@@ -159,7 +175,7 @@ int quipu_reset(struct quipu *q, const void *key, size_t key_bytes, int64_t *end
 int quipu_delete(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended)
 {
     int64_t cut = 0;
-    int error = change(q, key, key_bytes, delete_in_section, &cut);
+    int error = change(q, key, key_bytes, delete_in_section, false, &cut);
     if (!error && ended)
         *ended = cut;
     return error;

@@ -309,7 +309,8 @@ int quipu_take_many_at(struct quipu *q, struct quipu_request *requests, size_t c
  * limit was lowered, until as many have left, two that enter at once may both be denied the last unit. */
 int quipu_enter(struct quipu *q, const void *key, size_t key_bytes, struct quipu_ticket *out);
 
-/* Leaves. Once for each ticket, by the process that entered: -QUIPU_ETICKET. */
+/* Leaves. Once for each ticket, by the process that entered, through the same struct quipu: else -QUIPU_ETICKET, as for a key whose strategy has made it
+ * something else since. */
 int quipu_leave(struct quipu *q, const struct quipu_ticket *ticket);
 
 /* Writes a register. -EPROTOTYPE: the key is not a register. -QUIPU_EFULL. */

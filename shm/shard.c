@@ -10,6 +10,7 @@
 #include "error.h"
 #include "flight.h"
 #include "strategy.h"
+#include "victim.h"
 #include "window.h"
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
@@ -301,14 +302,26 @@ static int make_set(const struct qp_worker *worker, struct change *change)
     return 0;
 }
 
+/* A cut, and what is known of the key from an earlier eviction goes with it, or another eviction would bring it back: a bucket that is full has nothing
+ * to remember instead, and a window that was carried has no resets of its own. Within the section in which the entry was LIVE, so no eviction of it
+ * ends between. Killed between, or beside an evictor who had counted already: the key is at worst as used as before the cut, once it
+ * was evicted again. */
+static int cut(struct qp_worker *worker, struct qp_entry *entry, change_function *make, int64_t *ended)
+{
+    int error = publish(worker, entry, make, ended);
+    if (!error && qp_traits_kind(entry->traits) == QP_KIND_LIMIT)
+        qp_victim_forget(worker->view, entry->hash);
+    return error;
+}
+
 int qp_shard_reset(struct qp_worker *worker, struct qp_entry *entry, int64_t *ended)
 {
-    return publish(worker, entry, make_reset, ended);
+    return cut(worker, entry, make_reset, ended);
 }
 
 int qp_shard_delete(struct qp_worker *worker, struct qp_entry *entry, int64_t *ended)
 {
-    return publish(worker, entry, make_delete, ended);
+    return cut(worker, entry, make_delete, ended);
 }
 
 int qp_shard_set(struct qp_worker *worker, struct qp_entry *entry, int64_t value)

@@ -27,7 +27,7 @@ struct qp_victim {
 /* Remembers. Idempotent: the same victim again raises its share. */
 void qp_victim_remember(const struct qp_view *view, const struct qp_victim *victim, uint64_t now_ms);
 
-/* Forgets a key, which was deleted and is collected: it begins anew. Not for one that is evicted once more: of two who evict it, the slower one could take
+/* Forgets a key that was reset or deleted: it begins anew. Not for one that is evicted once more: of two who evict it, the slower one could take
  * away what the faster one's key has begun from (tests/models/evict.pml). So what was given back since the first eviction is not
  * known after the second; resets are. */
 void qp_victim_forget(const struct qp_view *view, uint64_t hash);

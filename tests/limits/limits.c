@@ -3,6 +3,7 @@
 #include "limits.h"
 
 #include <stdio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,6 +60,15 @@ uint64_t limits_random(uint64_t *state)
 void limits_pause(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+}
+
+void limits_watch(void)
+{
+    siginfo_t info = {0};
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid &&
+        (info.si_code != CLD_EXITED || info.si_status))
+        scale_fail("child %d ended by itself (%d, %d)", (int)info.si_pid, info.si_code, info.si_status);
+    limits_pause();
 }
 
 uint64_t limits_own_kb(void)

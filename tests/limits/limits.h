@@ -61,4 +61,7 @@ uint64_t limits_own_kb(void);
 /* Lets others run for a moment, in a loop that waits for a condition. */
 void limits_pause(void);
 
+/* The same for a parent that waits for what its children do; if one of them has failed, so has this process. */
+void limits_watch(void);
+
 #endif

@@ -182,7 +182,7 @@ static void end_round(uint64_t round)
 {
     limits_write(&ground->stop, round);
     while (limits_read(&ground->stopped) < WORKERS)
-        limits_pause();
+        limits_watch();
 }
 
 static uint64_t requests_done(void)
@@ -243,7 +243,7 @@ static void by_rounds(uint64_t rounds)
         limits_write(&ground->now_ms, now_ms);
         begin_round(round);
         while (requests_done() < before + 3000)
-            limits_pause();
+            limits_watch();
         end_round(round);
         compare(round, (int64_t)now_ms);
         use_up(round, (int64_t)now_ms);
@@ -261,7 +261,7 @@ static void by_the_clock(uint64_t windows)
     set_limits(0);
     begin_round(1);
     while (limits_unix_ms() / WINDOW_MS < first + windows)
-        limits_pause();
+        limits_watch();
     end_round(1);
     compare(0, (int64_t)limits_unix_ms() - WINDOW_MS);
     for (uint64_t window = first + 1; window < first + windows; window++)

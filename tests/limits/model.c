@@ -310,6 +310,8 @@ static void run(const char *model, uint64_t seed)
             _exit(0);
         }
     give_turn(0);
+    while (limits_read(&ground->done) < calls)
+        limits_watch();
     for (unsigned i = 0; i < PROCESSES; i++)
         scale_await(children[i], "a process");
     write_all(file);

@@ -260,6 +260,8 @@ int main(void)
                 load_on(&ground->column[i], loads);
             _exit(0);
         }
+    while (limits_read(&ground->loads) < loads)
+        limits_watch();
     for (unsigned i = WORKERS; i < WORKERS + LOADERS; i++)
         scale_await(children[i], "a loader");
     scale_demand_sound(q, false, "beside the workers");

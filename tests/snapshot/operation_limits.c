@@ -235,7 +235,6 @@ const struct operation operation_limits[] = {
     {"quipu_upkeep", "EVICTING, old stamp", preset_evicting_old, SWEEP_ENTRIES, VARIES, CHANGES, NULL, NULL},
     {"quipu_upkeep", "EVICTING sliding, old stamp", preset_evicting_sliding, SWEEP_ENTRIES, VARIES, CHANGES, NULL, NULL},
     {"quipu_upkeep", "EVICTING bucket, old stamp", preset_evicting_bucket, SWEEP_ENTRIES, VARIES, CHANGES, NULL, NULL},
-    {"quipu_upkeep", "EVICTING again, less used", preset_again_refunded, SWEEP_ENTRIES, VARIES, CHANGES, NULL, NULL},
     {"quipu_upkeep", "EVICTING again, sliding, reset", preset_again_sliding, SWEEP_ENTRIES, VARIES, CHANGES, NULL, NULL},
     {"quipu_upkeep", "EVICTING again, bucket, reset", preset_again_bucket, SWEEP_ENTRIES, VARIES, CHANGES, NULL, NULL},
     {"quipu_upkeep", "reaps one that was evicting", preset_died_evicting, UPKEEP_TO_REST, 0, CHANGES, NULL, NULL},

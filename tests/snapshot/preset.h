@@ -75,8 +75,8 @@ preset_function preset_took_all, preset_took_all_sliding;
 preset_function preset_evicting, preset_evicting_stamped, preset_evicting_old, preset_evicted_dead, preset_evicted;
 preset_function preset_evicting_sliding, preset_evicting_bucket;
 
-/* Evicted, and back: l:a = 4. Back, then a refund or a reset, and EVICTING again, its stamp old: l:a, s:a, b:a. */
-preset_function preset_recalled, preset_again_refunded, preset_again_sliding, preset_again_bucket;
+/* Evicted, and back: l:a = 4. Back, reset, and EVICTING again, its stamp old: s:a, b:a. */
+preset_function preset_recalled, preset_again_sliding, preset_again_bucket;
 
 /* Every entry taken by limits, of which l:d has used the least. */
 preset_function preset_full_limits;

@@ -139,35 +139,26 @@ void preset_evicted(struct stage *stage)
     RUN(stage, EVICT("b:a"));
 }
 
-/* One that was recalled, and whose use went down since, is evicted once more. */
-static void evict_again(struct stage *stage, const char *name, struct action change)
+/* One that was recalled, and reset since, is evicted once more. */
+static void evict_again(struct stage *stage, const char *name)
 {
     preset_taken(stage);
-    RUN(stage, TAKE(name, 2));
-    struct stage_memory memory = stage->memory;
     RUN(stage, EVICT(name));
     RUN(stage, TAKE(name, 1));
-    stage->memory = memory;
-    change.key = name;
-    qp_test_must(action_run(stage, change), "change");
+    RUN(stage, RESET(name));
     begin_eviction(stage, name);
     preset_remove_until(stage, name, QP_STATE_EVICTING, true);
     preset_pass_grace(stage);
 }
 
-void preset_again_refunded(struct stage *stage)
-{
-    evict_again(stage, "l:a", (struct action)REFUND(NULL, 2));
-}
-
 void preset_again_sliding(struct stage *stage)
 {
-    evict_again(stage, "s:a", (struct action)RESET(NULL));
+    evict_again(stage, "s:a");
 }
 
 void preset_again_bucket(struct stage *stage)
 {
-    evict_again(stage, "b:a", (struct action)RESET(NULL));
+    evict_again(stage, "b:a");
 }
 
 void preset_recalled(struct stage *stage)
