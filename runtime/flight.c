@@ -33,6 +33,7 @@ static int read_ticket(const struct qp_view *view, const struct quipu_ticket *ti
 struct visit {
     struct qp_flight_unit unit; /* all 0: none */
     unsigned overflow;          /* what the strategy wants when there is no room */
+    bool shadow;                /* it denies nothing */
     bool wanted_key;            /* the room was wanted for a new key, not for more units of an old one */
     bool upkeep;                /* it made a key or was denied: somebody may be dead */
 };
@@ -62,6 +63,7 @@ static int enter_in_section(struct qp_worker *worker, const struct qp_key *key, 
         if (qp_unlikely(error))
             return error;
         visit->overflow = row->overflow;
+        visit->shadow = row->shadow != 0;
         visit->wanted_key = false;
         if (qp_likely(entry != NULL)) {
             int result = qp_flight_enter(worker, entry, row->limit, &visit->unit);
@@ -90,8 +92,10 @@ static int enter_whole(struct quipu *q, struct qp_worker *worker, const struct q
             return result;
         /* Nobody is evicted for more units: who leaves has none of the blocks that they stand in. */
         bool evict = visit->wanted_key && visit->overflow == QP_OVERFLOW_EVICT;
-        if (!qp_care_make_room(q, worker, attempt, evict))
-            return qp_care_overflow(q, visit->overflow);
+        if (qp_care_make_room(q, worker, attempt, evict))
+            continue;
+        result = qp_care_overflow(q, visit->overflow);
+        return result == 1 && visit->shadow ? 0 : result;
     }
 }
 

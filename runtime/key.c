@@ -129,12 +129,15 @@ static int add_new(struct qp_worker *worker, const struct qp_key *key, int64_t n
 int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms, struct qp_entry **counted,
                unsigned *overflow)
 {
-    for (;;) {
+    for (uint32_t looks = 0; looks < LOOKS_MAX; looks++) {
         int error = qp_key_find(worker, key, counted);
         if (error)
             return error;
+        const struct qp_row *row = *counted ? qp_strategy_row_of(worker->view, *counted) : NULL;
+        if (row && qp_traits_make(row->kind, row->algorithm, row->window_ms) != (*counted)->traits)
+            continue; /* the strategy changed between the two looks: the next one ends the entry */
         if (*counted)
-            return add_to(worker, *counted, qp_strategy_row_of(worker->view, *counted), n, now_ms);
+            return add_to(worker, *counted, row, n, now_ms);
         if (n == 0)
             return 0;
         int made = add_new(worker, key, n, now_ms, counted, overflow);
@@ -142,6 +145,7 @@ int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, in
             return made;
         /* 0: somebody else made it meanwhile */
     }
+    return -QP_EDAMAGED;
 }
 
 int qp_key_add_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms,

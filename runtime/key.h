@@ -77,9 +77,11 @@ static inline bool qp_key_add_fast(struct quipu *q, struct qp_worker *worker, co
     return added;
 }
 
-/* Where a handle finds a LIVE entry again: [turn and state 28 | index 32]. */
+/* Where a handle finds a LIVE entry again: [turn and state 28 | index 32]. 0 if it is about to leave: who takes that word for LIVE would not keep it. */
 static inline uint64_t qp_key_where(uint64_t state_word, uint32_t index)
 {
+    if (qp_unlikely(qp_state_of(state_word) != QP_STATE_LIVE))
+        return 0;
     return state_word >> QP_ARGUMENT_BITS << 32 | index;
 }
 

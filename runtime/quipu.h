@@ -166,7 +166,8 @@ struct quipu_count {
 struct quipu_verdict {
     uint64_t limit;         /* in force (buckets: the burst); UINT64_MAX: none */
     uint64_t remaining;     /* units left after this call; UINT64_MAX: no limit */
-    uint64_t epoch;         /* the window the call was counted in: its start in unix ms * 65,536 + resets in it. Buckets: resets */
+    uint64_t epoch;         /* the window the call was counted in: its start in unix ms * 65,536 + resets in it. Buckets: resets.
+                             * UINT64_MAX: allowed for want of room, and counted nowhere */
     int64_t reset_ms;       /* unix time in ms at which that window ends; buckets: at which it is full again */
     int64_t retry_after_ms; /* from now: when as many units can be had if nobody else takes any. 0: allowed. -1: never */
     uint64_t shadow_denied; /* 1: over the limit, and allowed only because of shadow mode; nothing was taken */
@@ -238,7 +239,7 @@ struct quipu_stat {
     uint64_t recovered_units;         /* in-flight units that dead processes held */
     uint64_t expired;                 /* keys that went because nobody used them, since creation */
     uint64_t evicted;                 /* keys that went to make room */
-    uint64_t evicted_remembered;      /* of them, whose use is remembered at this moment */
+    uint64_t evicted_remembered;      /* of them, whose use is remembered at this moment; and the resets of deleted limits */
     uint64_t evicted_forgotten;       /* of them, whose use was forgotten before its window ended, for want of room */
     uint64_t overflow_denied;         /* new keys denied, or refused, for want of room */
     uint64_t overflow_allowed;        /* new keys allowed uncounted for want of room */
@@ -290,7 +291,8 @@ int quipu_get_at(struct quipu *q, const void *key, size_t key_bytes, int64_t now
  * something else. A verdict call returns 0 allowed, 1 denied, < 0 error. */
 
 /* Takes n units, all or none. n = 0 looks only: 0 if a unit is left. A new key that finds no room meets its strategy's overflow policy;
- * -QUIPU_EFULL: that says evict, and nothing could be evicted at the moment. */
+ * -QUIPU_EFULL: that says evict, and nothing could be evicted at the moment. In one window at most 2^39 units are taken, given back ones and those before
+ * a reset included. */
 int quipu_take(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, struct quipu_verdict *out);
 int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, int64_t now_ms,
                   struct quipu_verdict *out);

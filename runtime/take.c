@@ -98,6 +98,7 @@ int qp_take_by_key(struct qp_worker *worker, const struct qp_key *key, struct qp
         if (qp_likely(*where != NULL))
             return qp_take_from(worker, *where, row, take);
         take->overflow = row->overflow;
+        take->shadow = row->shadow != 0;
         error = take_new(worker, key, row, take, where);
         if (error != -EAGAIN)
             return error;
@@ -112,8 +113,11 @@ static int overflow(struct quipu *q, struct qp_take *take)
     if (result == 1) {
         take->verdict.remaining = 0;
         take->verdict.retry_after_ms = take->verdict.reset_ms - (int64_t)take->unix_ms;
+        take->verdict.shadow_denied = take->shadow;
+    } else if (result == 0) {
+        take->verdict.epoch = UINT64_MAX; /* counted nowhere, so not to be given back anywhere */
     }
-    return result;
+    return result == 1 && take->shadow ? 0 : result;
 }
 
 int qp_take_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, struct qp_take *take,

@@ -18,6 +18,7 @@ struct qp_take {
     bool charged;     /* out: units were taken */
     bool made;        /* out: a new entry */
     unsigned overflow; /* out: what its strategy wants when there is no room */
+    bool shadow;       /* out: it denies nothing */
     struct quipu_verdict verdict; /* out */
 };
 

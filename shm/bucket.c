@@ -8,6 +8,7 @@
 #include "limit.h"
 
 struct look {
+    uint64_t ref;
     const struct qp_shard *shard;
     uint64_t cell;
     uint64_t forgiven;
@@ -18,18 +19,18 @@ struct look {
 /* false: damage. Acquire, pairs with publish in shard.c: what is forgiven is seen with the cell it was read from, or a later one. */
 static bool look_at(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct look *out)
 {
-    uint64_t ref = qp_load_acquire(&entry->shard);
-    out->shard = qp_shard_at(view, ref);
+    out->ref = qp_load_acquire(&entry->shard);
+    out->shard = qp_shard_at(view, out->ref);
     out->forgiven = out->shard ? out->shard->own[1].base : 0;
     out->epoch = out->shard ? out->shard->own[0].epoch : 0;
     out->cell = qp_load_relaxed(&entry->cell[0]);
     out->level = qp_bucket_level(out->cell, out->forgiven, now_ms);
-    return out->shard || !qp_ref_block(ref);
+    return out->shard || !qp_ref_block(out->ref);
 }
 
 bool qp_bucket_clock_went_back(const struct qp_entry *entry, uint64_t now_ms)
 {
-    return (uint64_t)qp_load_relaxed(&entry->used_at_s) * 1000 > now_ms + QP_WINDOW_SKEW_MS + 2000;
+    return qp_window_opened_ms(entry, now_ms) > now_ms + QP_WINDOW_SKEW_MS + 2000;
 }
 
 uint64_t qp_bucket_level_of(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
@@ -71,6 +72,11 @@ int qp_bucket_take(const struct qp_view *view, struct qp_entry *entry, const str
         }
         bool refused = n > ask->burst || look.level > span || n * ask->tick > span - look.level;
         if (ask->look || (refused && !ask->force)) {
+            /* The level was just that when the cell was read, if there was no reset between the two: else units taken after it could
+             * weigh together with what it has forgiven. */
+            qp_fence_acquire();
+            if (qp_load_relaxed(&entry->shard) != look.ref)
+                continue;
             judge(ask, look.epoch, look.level, refused, out);
             return refused;
         }

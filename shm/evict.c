@@ -9,20 +9,21 @@
 
 /* ---- idle ------------------------------------------------------------------------------------------------------- */
 
-static uint64_t used_at_ms(const struct qp_view *view, const struct qp_entry *entry)
+static uint64_t used_at_ms(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
 {
     const struct qp_shard *shard = qp_shard_at(view, qp_load_acquire(&entry->shard));
     if (qp_traits_kind(entry->traits) == QP_KIND_REGISTER)
         return shard ? shard->tombstone.timestamp >> 16 : 0; /* of the last set */
-    return (uint64_t)qp_load_relaxed(&entry->used_at_s) * 1000 + 1000;
+    if (qp_load_relaxed(&entry->used_at_s) <= 1)
+        return 2000; /* not a date: deleted, or made and not entered yet */
+    return qp_window_opened_ms(entry, now_ms) + 1000;
 }
 
 bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
 {
     unsigned kind = qp_traits_kind(entry->traits);
     /* What was used just now, without a look at its strategy: most are. */
-    if (kind == QP_KIND_LIMIT && now_ms <= (uint64_t)qp_load_relaxed(&entry->used_at_s) * 1000 +
-                                               qp_traits_window_ms(entry->traits))
+    if (kind == QP_KIND_LIMIT && now_ms <= qp_window_opened_ms(entry, now_ms) + qp_traits_window_ms(entry->traits))
         return false;
     if (kind == QP_KIND_INFLIGHT) {
         if (!qp_flight_is_empty(view, entry))
@@ -35,11 +36,14 @@ bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, 
     if (idle_ms == QP_IDLE_NEVER)
         return false;
     /* A unit of a window may have been taken at its very end. */
-    uint64_t last_ms = used_at_ms(view, entry) + qp_traits_window_ms(entry->traits);
-    if (kind == QP_KIND_LIMIT && qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET &&
-        qp_bucket_level_of(view, entry, now_ms) != 0)
+    uint64_t last_ms = used_at_ms(view, entry, now_ms) + qp_traits_window_ms(entry->traits);
+    if (now_ms <= last_ms || now_ms - last_ms <= idle_ms)
         return false;
-    return now_ms > last_ms && now_ms - last_ms > idle_ms;
+    /* The date alone would not do: who stood still before noting it may have noted an old one. */
+    struct qp_use use = {0};
+    if (kind == QP_KIND_LIMIT)
+        qp_limit_use(view, entry, now_ms, &use);
+    return use.current + use.previous + use.level == 0;
 }
 
 bool qp_evict_keeps_time(const struct qp_view *view, const struct qp_entry *entry)
@@ -94,10 +98,17 @@ uint64_t qp_evict_cost(const struct qp_view *view, const struct qp_entry *entry,
     return (share + 1) << 32 | opened_s;
 }
 
+/* The words of buckets are not those of windows: a key that was the one and becomes the other begins anew. */
+static uint64_t bucket_hash(uint64_t hash)
+{
+    return hash ^ UINT64_C(1) << 63;
+}
+
 /* A bucket's time until it is full takes the bits of its share as well, in 1/256 ms. */
 static void bucket_victim(uint64_t level, uint64_t now_ms, struct qp_victim *victim)
 {
     uint64_t full_at = now_ms * 256 + (level + QP_BUCKET_PER_MS / 256 - 1) / (QP_BUCKET_PER_MS / 256);
+    victim->hash = bucket_hash(victim->hash);
     victim->until_ms = full_at / 256 / QP_VICTIM_UNIT_MS * QP_VICTIM_UNIT_MS + QP_VICTIM_UNIT_MS;
     victim->share = full_at % (256 * QP_VICTIM_UNIT_MS);
 }
@@ -145,7 +156,7 @@ static void recall_bucket(const struct qp_view *view, uint64_t hash, const struc
 {
     /* No bucket takes longer to refill than this one: a word with a later time is another key's. */
     uint64_t latest_ms = now_ms + row->burst * row->tick / QP_BUCKET_PER_MS + 2 * QP_VICTIM_UNIT_MS;
-    struct qp_victim victim = {.hash = hash};
+    struct qp_victim victim = {.hash = bucket_hash(hash)};
     if (!qp_victim_recall_latest(view, &victim, now_ms, latest_ms))
         return;
     uint64_t full_at = (victim.until_ms - QP_VICTIM_UNIT_MS) * 256 + victim.share;
@@ -179,7 +190,8 @@ void qp_evict_recall(const struct qp_view *view, uint64_t hash, const struct qp_
     uint64_t window = newest_window(view, hash, window_ms, sliding, now_ms);
     struct qp_victim now = {.hash = hash, .until_ms = (window + 1 + sliding) * window_ms};
     struct qp_victim before = {.hash = hash, .until_ms = (window + 1) * window_ms};
-    bool known = qp_victim_recall(view, &now), carried = sliding && qp_victim_recall(view, &before);
+    bool known = qp_victim_recall(view, &now);
+    bool carried = sliding && !now.resets && qp_victim_recall(view, &before); /* a reset takes the window before along */
     if (sliding && (known || carried))
         draft->cell[!(window & 1)] = qp_cell_make(window - 1, qp_victim_used(before.share, row->limit)) | QP_CELL_SEALED;
     if (known || carried)

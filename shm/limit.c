@@ -79,6 +79,13 @@ static uint64_t used(const struct qp_entry *entry, const struct look *look, uint
     return is_sliding(entry) && look->carried ? own + scaled(look->carried, window_ms - look->elapsed_ms, window_ms) : own;
 }
 
+/* Units that the word of this window has room for. A count never goes back, so what was reset or given back takes room as well. */
+static uint64_t cell_room(const struct look *look)
+{
+    uint64_t gross = look->open ? qp_cell_count(look->cell[look->parity]) : 0;
+    return QP_CELL_COUNT_MAX > gross ? QP_CELL_COUNT_MAX - gross : 0;
+}
+
 /* The first ms of a window at which floor(carried * (window - elapsed) / window) is at most `room`. */
 static uint64_t elapsed_until(uint64_t carried, uint64_t room, uint32_t window_ms)
 {
@@ -95,7 +102,8 @@ static int64_t retry_after(const struct qp_entry *entry, const struct qp_ask *as
     uint64_t at_ms = end_ms;
     if (n > ask->limit)
         return -1;
-    if (is_sliding(entry) && own + n <= ask->limit)
+    bool full = n > cell_room(look); /* of what was reset or given back */
+    if (is_sliding(entry) && !full && own + n <= ask->limit)
         at_ms = end_ms - window_ms + elapsed_until(look->carried, ask->limit - own - n, window_ms);
     else if (is_sliding(entry))
         at_ms = end_ms + elapsed_until(own, ask->limit - n, window_ms);
@@ -105,6 +113,8 @@ static int64_t retry_after(const struct qp_entry *entry, const struct qp_ask *as
 static void judge(const struct qp_entry *entry, const struct qp_ask *ask, const struct look *look, uint32_t window_ms,
                   uint64_t in_use, bool refused, struct qp_verdict *out)
 {
+    if (refused && ask->limit != QP_LIMIT_NONE && in_use < ask->limit && ask->limit - in_use > cell_room(look))
+        in_use = ask->limit - cell_room(look);
     *out = (struct qp_verdict){.limit = ask->limit,
                                .remaining = ask->limit == QP_LIMIT_NONE ? QP_LIMIT_NONE
                                             : in_use < ask->limit       ? ask->limit - in_use
@@ -170,7 +180,7 @@ static bool prepare_window(struct qp_entry *entry, struct look *look, uint64_t n
 static uint64_t cell_after(const struct look *look, uint64_t n)
 {
     uint64_t gross = look->open ? qp_cell_count(look->cell[look->parity]) : 0;
-    uint64_t room = QP_CELL_COUNT_MAX > gross ? QP_CELL_COUNT_MAX - gross : 0;
+    uint64_t room = cell_room(look);
     return qp_cell_make(look->window, gross + (n < room ? n : room));
 }
 
@@ -184,17 +194,18 @@ uint64_t qp_limit_epoch_after(const struct qp_view *view, const struct qp_entry 
     return shard->own[window & 1].base <= before ? shard->own[window & 1].epoch : epoch;
 }
 
-static int take_windowed(const struct qp_view *view, struct qp_entry *entry, const struct qp_ask *ask,
+static int take_windowed(const struct qp_view *view, struct qp_entry *entry, uint32_t window_ms, const struct qp_ask *ask,
                          struct qp_verdict *out)
 {
-    uint32_t window_ms = qp_traits_window_ms(entry->traits);
     uint64_t n = ask->n;
     struct look look;
     for (;;) {
         if (!look_at(view, entry, window_ms, ask->now_ms, &look))
             return -QP_EDAMAGED;
         uint64_t in_use = used(entry, &look, window_ms);
-        bool refused = ask->limit != QP_LIMIT_NONE && (n > ask->limit || in_use > ask->limit - n);
+        /* What the word has no room for could not be counted, and would not be limited. */
+        bool refused = ask->limit != QP_LIMIT_NONE &&
+                       (n > ask->limit || in_use > ask->limit - n || qp_unlikely(n > cell_room(&look)));
         if (qp_unlikely(rolls_back(&look)) && !(ask->fresh && ask->look)) {
             if (!ask->fresh)
                 return QP_LIMIT_ASK_AGAIN;
@@ -225,9 +236,12 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, con
 
 int qp_limit_take(const struct qp_view *view, struct qp_entry *entry, const struct qp_ask *ask, struct qp_verdict *out)
 {
-    if (qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET)
+    /* One look: who has no section may meet an entry that is being emptied. */
+    uint64_t traits = qp_load_relaxed(&entry->traits);
+    uint32_t window_ms = qp_traits_window_ms(traits);
+    if (qp_traits_algorithm(traits) == QP_ALGORITHM_BUCKET)
         return qp_bucket_take(view, entry, ask, out);
-    return qp_traits_window_ms(entry->traits) ? take_windowed(view, entry, ask, out) : -QP_EDAMAGED;
+    return window_ms ? take_windowed(view, entry, window_ms, ask, out) : -QP_EDAMAGED;
 }
 
 int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t n, uint64_t epoch, uint64_t now_ms,

@@ -64,9 +64,10 @@ static void read_bucket(const struct qp_view *view, const struct qp_entry *entry
                         uint64_t now_ms, struct qp_reading *out)
 {
     const struct qp_row *row = qp_strategy_row_of(view, entry);
+    uint64_t tick = row ? qp_load_relaxed(&row->tick) : 0; /* once: who has no section may see the table being rebuilt */
     uint64_t level = qp_bucket_level_of(view, entry, now_ms);
     out->epoch = shard ? shard->own[0].epoch : 0;
-    out->own = row && row->tick ? (int64_t)(level / row->tick + (level % row->tick != 0)) : 0;
+    out->own = tick ? (int64_t)(level / tick + (level % tick != 0)) : 0;
 }
 
 static void read_once(const struct qp_view *view, const struct qp_entry *entry, const struct qp_shard *shard,

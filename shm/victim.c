@@ -76,7 +76,7 @@ void qp_victim_forget(const struct qp_view *view, uint64_t hash)
     uint64_t *bucket = bucket_of(view, hash);
     for (unsigned i = 0; i < QP_VICTIM_WORDS; i++) {
         uint64_t word = qp_load_relaxed(&bucket[i]);
-        if (word != 0 && word >> (64 - FINGERPRINT_BITS) == hash >> (64 - FINGERPRINT_BITS))
+        if (word != 0 && (word ^ hash) << 1 >> (65 - FINGERPRINT_BITS) == 0) /* but for the bit that tells buckets from windows */
             qp_cas_relaxed(&bucket[i], &word, 0); /* a failure is another key's word, or somebody else who forgets */
     }
 }

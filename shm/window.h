@@ -71,20 +71,28 @@ static inline uint64_t qp_window_carried(const struct qp_shard *shard, uint64_t 
     return count > refunded ? count - refunded : 0;
 }
 
+/* When the entry's last window was opened (its bucket last used), by used_at_s: of all times that end in these 32 bits, the one nearest to now. */
+static inline uint64_t qp_window_opened_ms(const struct qp_entry *entry, uint64_t now_ms)
+{
+    uint64_t now_s = now_ms / 1000;
+    int64_t opened_s = (int64_t)now_s - (int32_t)((uint32_t)now_s - qp_load_relaxed(&entry->used_at_s));
+    return opened_s > 0 ? (uint64_t)opened_s * 1000 : 0;
+}
+
 /* A cell that is ahead of the caller's clock by no more than the skew is a newer window, unless the entry's last window was opened so long ago
  * that the number must have come round (2^24 windows) or the clock must have jumped. */
 static inline bool qp_window_is_newer(const struct qp_entry *entry, int32_t ahead, uint32_t window_ms, uint64_t now_ms)
 {
     if (qp_likely(ahead <= 0))
         return false;
-    uint64_t opened_ms = (uint64_t)qp_load_relaxed(&entry->used_at_s) * 1000;
+    uint64_t opened_ms = qp_window_opened_ms(entry, now_ms);
     return ahead <= qp_window_skew(window_ms) && now_ms < opened_ms + 2000 + QP_WINDOW_SKEW_MS + 2 * (uint64_t)window_ms;
 }
 
 /* Cells tell 2^24 windows apart. Long before those are over, what an idle entry's cells say is void. */
 static inline bool qp_window_has_come_round(const struct qp_entry *entry, uint32_t window_ms, uint64_t now_ms)
 {
-    uint64_t opened_ms = (uint64_t)qp_load_relaxed(&entry->used_at_s) * 1000;
+    uint64_t opened_ms = qp_window_opened_ms(entry, now_ms);
     return now_ms > opened_ms && now_ms - opened_ms > (uint64_t)window_ms << 22;
 }
 

@@ -5,7 +5,6 @@
 #include "shm/bucket.h"
 #include "shm/evict.h"
 #include "shm/limit.h"
-#include "shm/shard.h"
 
 /* A key that a scene's limit stands behind, and that may be evicted, has its name in here. */
 static const char *const limited[] = {"l:a", "l:b", "l:c", "l:d", "l:e", "l:f", "l:g",
@@ -39,8 +38,6 @@ static void say_budget(struct content *out, const struct qp_view *view, const ch
     if (!row || row->kind != QP_KIND_LIMIT || row->limit == 0)
         return;
     const struct qp_entry *entry = qp_table_find(view, &key, &error);
-    if (is_present(entry) && qp_shard_is_idle_tombstone(view, entry, qp_load_acquire(&entry->shard)))
-        return; /* deleted: nothing used, until somebody takes */
     if (is_present(entry) && qp_traits_make(row->kind, row->algorithm, row->window_ms) == entry->traits)
         qp_limit_use(view, entry, now_ms, &use);
     else
