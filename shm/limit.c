@@ -205,7 +205,8 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, uin
         uint64_t in_use = used(entry, &look, window_ms);
         /* What the word has no room for could not be counted, and would not be limited. */
         bool refused = ask->limit != QP_LIMIT_NONE &&
-                       (n > ask->limit || in_use > ask->limit - n || qp_unlikely(n > cell_room(&look)));
+                       (n > ask->limit || in_use > ask->limit - n ||
+                        (qp_unlikely(qp_cell_count(look.cell[look.parity]) + n > QP_CELL_COUNT_MAX) && n > cell_room(&look)));
         if (qp_unlikely(rolls_back(&look)) && !(ask->fresh && ask->look)) {
             if (!ask->fresh)
                 return QP_LIMIT_ASK_AGAIN;

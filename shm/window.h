@@ -92,8 +92,11 @@ static inline bool qp_window_is_newer(const struct qp_entry *entry, int32_t ahea
 /* Cells tell 2^24 windows apart. Long before those are over, what an idle entry's cells say is void. */
 static inline bool qp_window_has_come_round(const struct qp_entry *entry, uint32_t window_ms, uint64_t now_ms)
 {
-    uint64_t opened_ms = qp_window_opened_ms(entry, now_ms);
-    return now_ms > opened_ms && now_ms - opened_ms > (uint64_t)window_ms << 22;
+    uint32_t used_at_s = qp_load_relaxed(&entry->used_at_s);
+    if (qp_likely(now_ms - (uint64_t)used_at_s * 1000 <= (uint64_t)window_ms << 22))
+        return false;
+    uint32_t idle_s = (uint32_t)(now_ms / 1000) - used_at_s; /* more than half the range: opened by a clock ahead of ours */
+    return (int32_t)idle_s > 0 && (uint64_t)idle_s * 1000 > (uint64_t)window_ms << 22;
 }
 
 /* Both cells as they are to be read: relaxed, and empty if void. */
