@@ -5,6 +5,7 @@
 #include "../shm/error.h"
 #include "../shm/flight.h"
 #include "../shm/shard.h"
+#include "../shm/victim.h"
 #include "care.h"
 #include "key.h"
 
@@ -102,12 +103,18 @@ static int change(struct quipu *q, const void *key, size_t key_bytes, change_fun
     return error;
 }
 
+/* A key that is not there: but if it was evicted, what it had used is remembered and counts. */
+static int end_evicted(struct qp_worker *worker, const struct qp_key *key)
+{
+    return qp_victim_pardon(worker->view, key->hash) ? 0 : -ENOENT;
+}
+
 static int reset_in_section(struct qp_worker *worker, const struct qp_key *key, int64_t *ended)
 {
     struct qp_entry *entry;
     int error = qp_key_find(worker, key, &entry);
     if (error || !entry)
-        return error ? error : -ENOENT;
+        return error ? error : end_evicted(worker, key);
     if (qp_traits_kind(entry->traits) == QP_KIND_REGISTER || qp_traits_kind(entry->traits) == QP_KIND_INFLIGHT)
         return -EPROTOTYPE;
     return qp_shard_reset(worker, entry, ended);
@@ -130,7 +137,7 @@ static int delete_in_section(struct qp_worker *worker, const struct qp_key *key,
     struct qp_entry *entry;
     int error = qp_key_find(worker, key, &entry);
     if (error || !entry)
-        return error ? error : -ENOENT;
+        return error ? error : end_evicted(worker, key);
     if (qp_traits_kind(entry->traits) == QP_KIND_INFLIGHT)
         return delete_inflight(worker->view, entry);
     return qp_shard_delete(worker, entry, ended);

@@ -142,7 +142,8 @@ struct quipu_strategy {
                           * 1 to 65,536. Other kinds: 0 */
     uint64_t burst;      /* buckets: what one holds, 1 to QUIPU_LIMIT_MAX; 0: as limit. It must refill within a year. Else 0 */
     uint64_t idle_ms;    /* a key unused for so long goes; 0: by its kind (limits: two windows; in flight: 10 s; counters and
-                          * registers: never). QUIPU_IDLE_NEVER. Raised to what telling other hosts takes */
+                          * registers: never). QUIPU_IDLE_NEVER. Raised to what telling other hosts takes (with scope HOST only to a window: a
+                          * caller whose time is older than that by then begins its window anew) */
     uint32_t algorithm;  /* limits: enum quipu_algorithm. Else 0 */
     uint32_t overflow;   /* enum quipu_overflow */
     uint32_t shadow;     /* limits and in flight, 1: count what would be denied, and deny nothing */
@@ -318,7 +319,8 @@ int quipu_leave(struct quipu *q, const struct quipu_ticket *ticket);
 /* Writes a register. -EPROTOTYPE: the key is not a register. -QUIPU_EFULL. */
 int quipu_set(struct quipu *q, const void *key, size_t key_bytes, int64_t value);
 
-/* Starts the next epoch of a counter at 0, or a limit's window afresh; a bucket is full again. ended: what was counted on this host in the epoch that it
+/* Starts the next epoch of a counter at 0, or a limit's window afresh; a bucket is full again; so with a key that was
+ * evicted, whose ended is not known: 0. ended: what was counted on this host in the epoch that it
  * cut; every add is in exactly one epoch. -ENOENT. -EPROTOTYPE: a register or an in-flight limit. -EOVERFLOW: 65,535 resets within
  * one window. -QUIPU_EFULL: no block is free for the change; the count is untouched. */
 int quipu_reset(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended);

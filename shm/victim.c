@@ -81,6 +81,22 @@ void qp_victim_forget(const struct qp_view *view, uint64_t hash)
     }
 }
 
+bool qp_victim_pardon(const struct qp_view *view, uint64_t hash)
+{
+    uint64_t *bucket = bucket_of(view, hash);
+    bool counted = false;
+    for (unsigned i = 0; i < QP_VICTIM_WORDS; i++) {
+        uint64_t word = qp_load_relaxed(&bucket[i]), differing = (word ^ hash) >> (64 - FINGERPRINT_BITS);
+        bool window = differing == 0, of_bucket = differing == UINT64_C(1) << (FINGERPRINT_BITS - 1);
+        if (word == 0 || (!window && !of_bucket) || (word & QP_VICTIM_SHARE_FULL) == 0)
+            continue;
+        uint64_t resets = (word >> 14 & QP_VICTIM_RESETS_MAX) + 1;
+        uint64_t pardoned = window && resets <= QP_VICTIM_RESETS_MAX ? word >> WHO_SHIFT << WHO_SHIFT | resets << 14 : 0;
+        counted |= qp_cas_acq_rel(&bucket[i], &word, pardoned);
+    }
+    return counted;
+}
+
 bool qp_victim_recall(const struct qp_view *view, struct qp_victim *victim)
 {
     const uint64_t *bucket = bucket_of(view, victim->hash);

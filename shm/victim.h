@@ -32,6 +32,10 @@ void qp_victim_remember(const struct qp_view *view, const struct qp_victim *vict
  * known after the second; resets are. */
 void qp_victim_forget(const struct qp_view *view, uint64_t hash);
 
+/* For a key that was evicted and is reset or deleted: what it had used counts no more, and a window's resets go up by one, as they would have in its entry. Returns
+ * whether anything counted. */
+bool qp_victim_pardon(const struct qp_view *view, uint64_t hash);
+
 /* Looks up hash and until_ms; false: nothing known. */
 bool qp_victim_recall(const struct qp_view *view, struct qp_victim *victim);
 

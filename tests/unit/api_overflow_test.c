@@ -296,9 +296,42 @@ static void test_upkeep_collects_idle_keys_of_every_kind(void **state)
     api_close(q);
 }
 
+/* Until the key is gone: others, as much used as it is. */
+static void crowd_out(struct quipu *q, const char *key)
+{
+    uint32_t i = 0;
+    while (quipu_get_at(q, key, strlen(key), T0, NULL) == 0) {
+        assert_true(i < 10000);
+        assert_code(0, take(q, name("e:", i++), 10, T0, NULL));
+    }
+}
+
+static void test_a_reset_or_delete_pardons_an_evicted_key(void **state)
+{
+    int (*const ends[])(struct quipu *, const void *, size_t, int64_t *) = {quipu_reset, quipu_delete};
+    struct quipu_verdict verdict;
+    int64_t ended = -1;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct quipu *q = open_policies();
+        assert_code(0, take(q, "e:key", 10, T0, &verdict));
+        uint64_t epoch = verdict.epoch;
+        crowd_out(q, "e:key");
+        assert_code(1, take(q, "e:key", 1, T0, NULL));
+        assert_code(0, ends[i](q, "e:key", 5, &ended));
+        assert_int_equal(0, ended);
+        assert_code(-ENOENT, ends[i](q, "e:key", 5, &ended));
+        assert_code(0, take(q, "e:key", 10, T0, &verdict));
+        assert_int_equal(epoch + 1, verdict.epoch);
+        assert_code(1, take(q, "e:key", 1, T0, NULL));
+        api_close(q);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_reset_or_delete_pardons_an_evicted_key),
         cmocka_unit_test(test_a_little_used_limit_leaves_and_comes_back_with_what_it_had_used),
         cmocka_unit_test(test_the_epoch_and_resets_of_an_evicted_key_come_back_too),
         cmocka_unit_test(test_a_flood_of_keys_gets_no_more_than_its_limits_and_what_was_forgotten),
