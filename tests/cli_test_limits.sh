@@ -207,6 +207,6 @@ counter 5 0 - - cnt:a"
     "$quipu" -s "$segment.top" create --counters 1000
     run python3 "$top/tests/cli_top_terminal.py" "$quipu" "$segment.top"
     cat "$scratch/out"
-    verdict 'top in a terminal' test "$status" -eq 0 -a "$(grep -c '^ok ' "$scratch/out")" -ge 30 -a \
+    [ "$status" -eq 77 ] || verdict 'top in a terminal' test "$status" -eq 0 -a "$(grep -c '^ok ' "$scratch/out")" -ge 30 -a \
         "$(grep -c '^not ok ' "$scratch/out")" -eq 0
 }
