@@ -73,7 +73,7 @@ do_mutants() { ./tests/mutants.sh; }
 
 do_examples() {
     local log
-    ./tests/layering.sh && ./tests/cli_test.sh "$out/gcc" && ./examples/quickstart.sh || return 1
+    build gcc -DCMAKE_C_COMPILER=gcc && ./tests/layering.sh && ./tests/cli_test.sh "$out/gcc" && ./examples/quickstart.sh || return 1
     log=$(mktemp)
     # The log that the quickstart makes for itself when there is none beside the project.
     QUIPU_GENERATE=1 ./examples/quickstart.sh >"$log" 2>&1 || {
