@@ -50,6 +50,8 @@ class Terminal:
 
     def own_terminal(self):
         os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP):
+            signal.signal(number, signal.SIG_DFL)  # whoever runs the tests may ignore some, and that is inherited
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def resize(self, rows, columns):
