@@ -113,24 +113,26 @@ static uint64_t search_blocks(struct quipu *q, struct qp_worker *worker, uint64_
     return sweep.freed;
 }
 
-/* Stretch by stretch, from where the last search stopped, whoever that was. Two stretches further on are tended meanwhile: each needs two grace periods, which
- * are over when its turn comes; so what can be had at once is a reserve for the time of a reader who stands still for a moment. An entry that leaves gives back its blocks as well. */
+/* Stretch by stretch, from where the last search stopped, whoever that was. Two stretches further on are tended meanwhile: each needs
+ * two grace periods, which are over when its turn comes. So what can be had at once is a reserve for the time of a reader who stands
+ * still for a moment. An entry that leaves gives back its blocks as well. */
 static bool search_entries(struct quipu *q, struct qp_worker *worker, bool evict, bool *stuck)
 {
     uint64_t stretches = ((uint64_t)q->view.entry_count + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
     uint64_t epoch_safe = qp_load_relaxed(&q->view.header->epoch_safe);
+    /* At most a third of all stretches ahead, so that what is tended is not what was just freed. */
     uint64_t step = stretches / 6 < TEND_AHEAD_MAX ? stretches / 6 : TEND_AHEAD_MAX;
     for (uint64_t i = 0; i < stretches; i++) {
-        uint64_t turn = qp_add_relaxed(&q->view.header->room_cursor, 1);
+        uint64_t turn = qp_add_relaxed(&q->view.header->room_cursor, 1), first = turn % stretches * QP_ROOM_STRETCH;
+        bool waits;
         for (uint64_t ahead = 2; ahead > 0 && evict && step; ahead--)
             qp_room_tend(worker, (uint32_t)((turn + ahead * step) % stretches * QP_ROOM_STRETCH), ahead == 2);
-        uint64_t first = turn % stretches * QP_ROOM_STRETCH;
-        if (qp_room_make(worker, (uint32_t)first, evict)) {
+        if (qp_room_make(worker, (uint32_t)first, evict, &waits)) {
             worker->place = first / 64; /* where the free ones are */
             return true;
         }
-        /* With no grace period passing, no stretch can give anything: going on would only begin what cannot be finished. */
-        *stuck = qp_load_relaxed(&q->view.header->epoch_safe) == epoch_safe;
+        /* While no grace period passes, no stretch can give anything: going on would only begin what cannot be finished. */
+        *stuck = waits && qp_load_relaxed(&q->view.header->epoch_safe) == epoch_safe;
         if (*stuck && i >= STUCK_STRETCHES)
             return false;
     }

@@ -124,7 +124,7 @@ static void survey(struct qp_worker *worker, uint32_t first, bool evict, struct 
         evict_all(worker, candidates, leaving);
 }
 
-uint32_t qp_room_make(struct qp_worker *worker, uint32_t first, bool evict)
+uint32_t qp_room_make(struct qp_worker *worker, uint32_t first, bool evict, bool *waits)
 {
     struct leaving leaving = {.count = 0};
     struct candidates candidates = {.count = 0};
@@ -134,6 +134,7 @@ uint32_t qp_room_make(struct qp_worker *worker, uint32_t first, bool evict)
         evict_all(worker, &candidates, &leaving);
         freed = see_off(worker, &leaving);
     }
+    *waits = leaving.count != 0;
     return freed;
 }
 

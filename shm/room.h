@@ -14,9 +14,9 @@
 #define QP_ROOM_SAMPLE 8
 #define QP_ROOM_ENOUGH 64 /* one entry in so many: then a search has cost each new key little, and nobody is evicted */
 
-/* Works on entries [first, first + QP_ROOM_STRETCH), as many as there are. Returns how many it freed. Outside any section;
- * worker->now_ms set. */
-uint32_t qp_room_make(struct qp_worker *worker, uint32_t first, bool evict);
+/* Works on entries [first, first + QP_ROOM_STRETCH), as many as there are. Returns how many it freed; *waits: some are still on their way out, held
+ * up by a reader. Outside any section; worker->now_ms set. */
+uint32_t qp_room_make(struct qp_worker *worker, uint32_t first, bool evict, bool *waits);
 
 /* The same ahead of need, as far as it goes without a grace period: when the stretch's turn comes, that one is over already, and a reader who stands still
  * for a moment in between was in nobody's way. */

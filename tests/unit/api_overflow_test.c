@@ -296,6 +296,22 @@ static void test_upkeep_collects_idle_keys_of_every_kind(void **state)
     api_close(q);
 }
 
+/* Wherever it stands among many that cannot leave, and whatever was searched before. */
+static void test_a_single_deleted_counter_makes_room_in_a_large_segment(void **state)
+{
+    enum { MANY = 20000 };
+    (void)state;
+    struct quipu *q = api_segment_of_callers(MANY);
+    fill_with_counters(q, MANY);
+    for (uint32_t i = 0; i < MANY; i += 997) {
+        const char *key = name("c:", i);
+        assert_code(0, quipu_delete(q, key, strlen(key), NULL));
+        key = name("new:", i);
+        assert_code(0, quipu_add(q, key, strlen(key), 1));
+    }
+    api_close(q);
+}
+
 /* Until the key is gone: others, as much used as it is. */
 static void crowd_out(struct quipu *q, const char *key)
 {
@@ -331,6 +347,7 @@ static void test_a_reset_or_delete_pardons_an_evicted_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_single_deleted_counter_makes_room_in_a_large_segment),
         cmocka_unit_test(test_a_reset_or_delete_pardons_an_evicted_key),
         cmocka_unit_test(test_a_little_used_limit_leaves_and_comes_back_with_what_it_had_used),
         cmocka_unit_test(test_the_epoch_and_resets_of_an_evicted_key_come_back_too),

@@ -84,6 +84,12 @@ static void close_quiet(struct unit_segment *s)
     unit_close(s);
 }
 
+static uint32_t make_room(struct qp_worker *worker, uint32_t first, bool evict)
+{
+    bool waits;
+    return qp_room_make(worker, first, evict, &waits);
+}
+
 /* ---- expiry ---------------------------------------------------------------------------------------------------------- */
 
 static void test_an_idle_limit_goes_with_a_sweep_and_its_window_is_not_remembered(void **state)
@@ -282,10 +288,10 @@ static void test_of_every_eight_limits_the_least_used_makes_room(void **state)
     open_with(&s, 100, QP_IDLE_NEVER);
     fill(&s, 80, entries);
     struct qp_entry *counters[] = {unit_counter(&s.worker, "c1", 0), unit_counter(&s.worker, "c2", 9)};
-    assert_int_equal(0, qp_room_make(&s.worker, 0, false));
+    assert_int_equal(0, make_room(&s.worker, 0, false));
     for (int i = 0; i < 80; i++)
         assert_int_equal(QP_STATE_LIVE, state_of(entries[i]));
-    assert_int_equal(10, qp_room_make(&s.worker, 0, true)); /* ten eights, and two that cannot go */
+    assert_int_equal(10, make_room(&s.worker, 0, true)); /* ten eights, and two that cannot go */
     assert_int_equal(10, s.view.header->stat_evicted);
     assert_int_equal(10, qp_victim_count(&s.view, NOW));
     for (int i = 0; i < 2; i++)
@@ -309,10 +315,10 @@ static void test_each_sample_gives_its_cheapest(void **state)
         for (int i = 0; i < QP_ROOM_SAMPLE; i++)
             if (state_of(entries[i]) == QP_STATE_LIVE && (best < 0 || units[i] < units[best]))
                 best = i;
-        assert_int_equal(1, qp_room_make(&s.worker, 0, true));
+        assert_int_equal(1, make_room(&s.worker, 0, true));
         assert_int_equal(QP_STATE_FREE, state_of(entries[best]));
     }
-    assert_int_equal(0, qp_room_make(&s.worker, 0, true));
+    assert_int_equal(0, make_room(&s.worker, 0, true));
     close_quiet(&s);
 }
 
@@ -328,7 +334,7 @@ static void test_what_is_on_its_way_out_is_helped_and_costs_nobody_else(void **s
     assert_int_equal(0, qp_shard_delete(&s.worker, deleted, &ended));
     unit_exit(&s.worker);
     assert_true(evict(&s, begun));
-    assert_int_equal(2, qp_room_make(&s.worker, 0, false));
+    assert_int_equal(2, make_room(&s.worker, 0, false));
     assert_int_equal(QP_STATE_FREE, state_of(deleted));
     assert_int_equal(QP_STATE_FREE, state_of(begun));
     assert_int_equal(QP_STATE_LIVE, state_of(stays));
@@ -342,7 +348,7 @@ static void test_a_stretch_is_all_that_is_touched(void **state)
     open_with(&s, QP_ROOM_STRETCH + 40, QP_IDLE_NEVER);
     static struct qp_entry *entries[QP_ROOM_STRETCH + 40];
     fill(&s, QP_ROOM_STRETCH + 40, entries);
-    assert_int_equal(5 + 1, qp_room_make(&s.worker, QP_ROOM_STRETCH, true)); /* 41 of them: five eights and one */
+    assert_int_equal(5 + 1, make_room(&s.worker, QP_ROOM_STRETCH, true)); /* 41 of them: five eights and one */
     uint32_t gone = 0;
     for (uint32_t i = 0; i < QP_ROOM_STRETCH + 40; i++)
         if (state_of(entries[i]) == QP_STATE_FREE) {
@@ -362,11 +368,14 @@ static void test_a_reader_that_stands_still_holds_room_up_and_nobody_waits(void 
     struct qp_worker reader = unit_worker(&s, 1);
     fill(&s, 8, entries);
     unit_enter(&reader);
-    for (int i = 0; i < 20; i++)
-        assert_int_equal(0, qp_room_make(&s.worker, 0, true));
+    for (int i = 0; i < 20; i++) {
+        bool waits = false;
+        assert_int_equal(0, qp_room_make(&s.worker, 0, true, &waits));
+        assert_true(waits);
+    }
     assert_int_equal(0, s.view.header->stat_evicted);
     unit_exit(&reader);
-    assert_true(qp_room_make(&s.worker, 0, true) >= 1);
+    assert_true(make_room(&s.worker, 0, true) >= 1);
     close_quiet(&s);
 }
 
