@@ -119,15 +119,9 @@ static __attribute__((noinline)) int take_by_key(struct counter *counter, struct
                                                  int64_t now_ms, struct quipu_verdict *out)
 {
     struct qp_key key = key_of(counter);
-    struct qp_take take;
     uint64_t where;
-    int result = qp_take_begin(&counter->q->view, n, now_ms, &take);
-    if (result)
-        return result;
-    result = qp_take_whole(counter->q, worker, &key, &take, &where);
+    int result = qp_take_slowly(counter->q, worker, &key, n, now_ms, &where, out);
     qp_store_relaxed(&counter->where, where);
-    if (result >= 0 && out)
-        *out = take.verdict;
     return result;
 }
 

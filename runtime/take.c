@@ -158,14 +158,14 @@ int qp_take_rest(struct qp_worker *worker, struct qp_entry *entry, const struct 
     return result;
 }
 
-static __attribute__((noinline)) int take_slowly(struct quipu *q, struct qp_worker *worker, const struct qp_key *key,
-                                                 uint64_t n, int64_t now_ms, struct quipu_verdict *out)
+int qp_take_slowly(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, uint64_t n, int64_t now_ms,
+                   uint64_t *where, struct quipu_verdict *out)
 {
     struct qp_take take;
-    uint64_t where;
+    *where = 0;
     int result = qp_take_begin(&q->view, n, now_ms, &take);
     if (!result)
-        result = qp_take_whole(q, worker, key, &take, &where);
+        result = qp_take_whole(q, worker, key, &take, where);
     if (result >= 0 && out)
         *out = take.verdict;
     return result;
@@ -174,7 +174,7 @@ static __attribute__((noinline)) int take_slowly(struct quipu *q, struct qp_work
 int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, int64_t now_ms,
                   struct quipu_verdict *out)
 {
-    uint64_t unix_ms;
+    uint64_t unix_ms, where;
     int result = qp_key_check(q, key, key_bytes), error = 0;
     if (qp_unlikely(result))
         return result;
@@ -190,7 +190,7 @@ int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n
     bool there = entry && qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE && !qp_handle_is_stale(q);
     result = qp_likely(there) ? qp_take_here(worker, entry, n, now_ms, unix_ms, out) : QP_TAKE_BY_KEY;
     qp_grace_exit(worker->slot);
-    return qp_likely(result != QP_TAKE_BY_KEY) ? result : take_slowly(q, worker, &k, n, now_ms, out);
+    return qp_likely(result != QP_TAKE_BY_KEY) ? result : qp_take_slowly(q, worker, &k, n, now_ms, &where, out);
 }
 
 int quipu_take(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, struct quipu_verdict *out)

@@ -33,6 +33,10 @@ static inline void qp_take_answer(const struct qp_verdict *verdict, struct quipu
 
 #define QP_TAKE_BY_KEY 2 /* not a result for the public */
 
+/* The whole of a take by key, slowly; *where as in qp_key_where, 0: none. */
+int qp_take_slowly(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, uint64_t n, int64_t now_ms,
+                   uint64_t *where, struct quipu_verdict *out);
+
 int qp_take_rest(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, uint64_t n, int64_t now_ms,
                  uint64_t unix_ms, struct quipu_verdict *out);
 

@@ -53,6 +53,13 @@ static inline bool qp_cas_acq_rel(uint64_t *word, uint64_t *expected, uint64_t d
     return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
+/* For a 32-bit word that goes from 0 to something once. */
+static inline bool qp_set_once_seq(uint32_t *word, uint32_t value)
+{
+    uint32_t none = 0;
+    return __atomic_compare_exchange_n(word, &none, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 static inline bool qp_cas_seq(uint64_t *word, uint64_t *expected, uint64_t desired)
 {
     return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);

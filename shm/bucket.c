@@ -85,6 +85,7 @@ int qp_bucket_take(const struct qp_view *view, struct qp_entry *entry, const str
         uint64_t next = now + level + look.forgiven;
         if (look.shard && (look.shard->flags & QP_SHARD_DELETED) && next == look.shard->own[0].base)
             next++; /* that very value says "untouched since the delete" */
+        /* Killed after, with the date not noted: the bucket looks unused for longer, and stays because it is not full. */
         if (qp_cas_relaxed(&entry->cell[0], &look.cell, next)) {
             if (qp_load_relaxed(&entry->used_at_s) != now_s)
                 qp_store_relaxed(&entry->used_at_s, now_s);

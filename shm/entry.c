@@ -191,7 +191,8 @@ static bool finish(const struct qp_worker *worker, struct qp_entry *entry, uint6
     enum wish wish = wants_removal(worker, entry);
     if (wish == STAYS)
         return state_step(entry, seen, QP_STATE_LIVE, 0);
-    /* A deleted limit begins anew, but not in an epoch that it had already: what was taken there must not be given back here. */
+    /* A deleted limit begins anew, but not in an epoch that it had already: what was taken there must not be given back here. Killed on the
+     * way to DEAD: who finishes it does both again. */
     if (wish == COLLECTED && qp_traits_kind(entry->traits) == QP_KIND_LIMIT) {
         qp_victim_forget(worker->view, entry->hash);
         qp_evict_remember(worker->view, entry, worker->now_ms);

@@ -148,12 +148,12 @@ bool qp_flight_make(struct qp_worker *worker, uint32_t index, uint64_t limit, ui
 static int grow(struct qp_worker *worker, const struct walk *last, uint32_t limit)
 {
     uint32_t have = last->first + last->units, wanted = limit - have > have ? limit - have : have;
-    uint32_t block, none = 0;
+    uint32_t block;
     if (!make_block(worker, last->entry, have, wanted, &block))
         return -QP_EFULL;
-    /* Release: the block is seen whole. Killed before: ours and unreferenced, and recovery frees it. Killed after: in the chain, and
+    /* Release: the block is seen whole; pairs with the acquire in walk_on. Killed before: ours and unreferenced, and recovery frees it. Killed after: in the chain, and
      * recovery makes it LIVE. */
-    if (__atomic_compare_exchange_n(&last->flight->next, &none, block, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    if (qp_set_once_seq(&last->flight->next, block))
         qp_block_published(worker, qp_block_class(block), qp_block_index(block), last->entry);
     else
         qp_block_drop(worker, block); /* somebody else was faster */

@@ -76,7 +76,7 @@ uint64_t qp_flight_count(const struct qp_view *view, const struct qp_entry *entr
 /* Whether nobody is in. A broken chain is not empty, for nobody knows. */
 bool qp_flight_is_empty(const struct qp_view *view, const struct qp_entry *entry);
 
-/* Frees the units of a dead process; of all owners that are not the tenants of their records any more. Returns how many. Inside a
+/* Frees the units of a dead process, if the entry is an in-flight limit in use; of all owners that are not the tenants of their records any more. Returns how many. Inside a
  * section. */
 uint64_t qp_flight_release(const struct qp_view *view, struct qp_entry *entry, uint64_t owner);
 uint64_t qp_flight_release_gone(const struct qp_view *view, struct qp_entry *entry);

@@ -139,7 +139,7 @@ static bool rolls_back(const struct look *look)
 }
 
 /* Both cells, before a window is opened and its time noted: else the clock would come near what is left in the other one, in an hour perhaps, and it
- * would be taken for a newer window. A lost CAS is somebody else's step. */
+ * would be taken for a newer window. A lost CAS is somebody else's step. Killed between the two: the next one meets what is left. */
 static void forget_leftovers(struct qp_entry *entry, const struct look *look)
 {
     for (unsigned parity = 0; parity < 2; parity++) {
@@ -226,6 +226,8 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, uin
         uint64_t seen = look.cell[look.parity], next = cell_after(&look, ask->n);
         if (qp_unlikely(!look.ready) && !prepare_window(entry, &look, ask->now_ms))
             continue;
+        /* Release, pairs with the acquire in look_at: who sees this window open sees its refunds emptied and the one before sealed. Killed before:
+         * nothing was taken. Killed after: it was. */
         if (qp_likely(qp_cas_acq_rel(&entry->cell[look.parity], &seen, next))) {
             if (qp_unlikely(qp_load_acquire(&entry->shard) != look.ref))
                 look.epoch = qp_limit_epoch_after(view, entry, look.window, look.open ? qp_cell_count(seen) : 0, look.epoch);
@@ -272,6 +274,7 @@ int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t
         uint64_t count = qp_window_own_count(shard, cell, window, window_ms), refunded = qp_epoch_count(word, tag);
         if (n > count || refunded > count - n)
             return -EINVAL;
+        /* Release, pairs with the acquire in look_at. Killed before: nothing was given back. */
         if (qp_cas_acq_rel(&entry->refund[parity], &word, tag | (refunded + n)))
             return 0;
     }

@@ -58,6 +58,7 @@ static inline bool qp_limit_take_fast(const struct qp_view *view, struct qp_entr
 {
     uint64_t traits = entry->traits;
     uint32_t window_ms = qp_traits_window_ms(traits);
+    /* The loads are those of look_at in limit.c, in its order and for its reasons: shard, cell, refunds. */
     if (qp_unlikely(traits >> 59 != (QP_ALGORITHM_FIXED << 3 | QP_KIND_LIMIT) || window_ms == 0 ||
                     qp_load_acquire(&entry->shard) != 0))
         return false;
@@ -75,6 +76,7 @@ static inline bool qp_limit_take_fast(const struct qp_view *view, struct qp_entr
                     !qp_cas_acq_rel(&entry->cell[parity], &cell, cell + n)))
         return false;
     uint64_t epoch = qp_window_epoch(window, window_ms);
+    /* Acquire, pairs with publish in shard.c: a reset since the first look. */
     if (qp_unlikely(qp_load_acquire(&entry->shard) != 0))
         epoch = qp_limit_epoch_after(view, entry, window, count, epoch);
     *out = (struct qp_verdict){.limit = limit,

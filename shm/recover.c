@@ -81,7 +81,7 @@ static void recover_slots(const struct qp_view *view, uint64_t owner, const stru
     }
 }
 
-/* The units of in-flight limits that a dead process held. An entry that was in use in this section keeps its blocks until it ends. */
+/* The units of in-flight limits that a dead process held. Killed midway: its record is ACTIVE still, and the next one begins again. */
 static void recover_units(struct qp_worker *worker, uint64_t owner)
 {
     const struct qp_view *view = worker->view;
@@ -90,10 +90,7 @@ static void recover_units(struct qp_worker *worker, uint64_t owner)
         uint32_t stop = view->entry_count - i > ITEMS_PER_SECTION ? i + ITEMS_PER_SECTION : view->entry_count;
         qp_grace_enter(view, worker->slot);
         for (; i < stop; i++) {
-            struct qp_entry *entry = &view->entries[i];
-            if (qp_state_is_present(qp_state_of(qp_load_acquire(&entry->state))) &&
-                qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT)
-                units += qp_flight_release(view, entry, owner);
+            units += qp_flight_release(view, &view->entries[i], owner);
         }
         qp_grace_exit(worker->slot);
     }
@@ -173,10 +170,7 @@ uint32_t qp_recover_dead(struct qp_worker *worker, const struct qp_liveness *liv
 /* Units of processes that closed the segment without leaving. */
 static void sweep_units(struct qp_worker *worker, struct qp_entry *entry, struct qp_sweep *sweep)
 {
-    uint64_t units = 0;
-    if (qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT &&
-        qp_state_is_present(qp_state_of(qp_load_acquire(&entry->state))))
-        units = qp_flight_release_gone(worker->view, entry);
+    uint64_t units = qp_flight_release_gone(worker->view, entry);
     if (units)
         qp_add_relaxed(&worker->view->header->stat_recovered_units, units);
     sweep->done += units;

@@ -92,7 +92,7 @@ bool qp_victim_pardon(const struct qp_view *view, uint64_t hash)
             continue;
         uint64_t resets = (word >> 14 & QP_VICTIM_RESETS_MAX) + 1;
         uint64_t pardoned = window && resets <= QP_VICTIM_RESETS_MAX ? word >> WHO_SHIFT << WHO_SHIFT | resets << 14 : 0;
-        counted |= qp_cas_acq_rel(&bucket[i], &word, pardoned);
+        counted |= qp_cas_acq_rel(&bucket[i], &word, pardoned); /* a failure is another key's word, or somebody else who pardons */
     }
     return counted;
 }

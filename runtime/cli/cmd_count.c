@@ -96,16 +96,24 @@ static int close_key(const struct qp_cli *cli, struct one_key *one, int error, c
     return qp_cli_json_answer(answer);
 }
 
+/* Reads KEY [N], N being 1 if it is not said. */
+static int open_key_and_n(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, char **argv, struct one_key *one,
+                          int64_t *n)
+{
+    qp_cli_parse_args(cli, verb, 1, 2, argc, argv);
+    *n = 1;
+    if (cli->arg_count == 2 && !qp_cli_number_read(cli->args[1], 0, INT64_MAX, n))
+        return qp_cli_misuse("N is a whole number from 0 to %lld", (long long)INT64_MAX);
+    return open_key(cli, QP_CLI_WRITE, one);
+}
+
 /* ---- the verbs --------------------------------------------------------------------------------------------------- */
 
 int qp_cli_add(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, char **argv)
 {
-    qp_cli_parse_args(cli, verb, 1, 2, argc, argv);
-    int64_t n = 1;
-    if (cli->arg_count == 2 && !qp_cli_number_read(cli->args[1], 0, INT64_MAX, &n))
-        return qp_cli_misuse("N is a whole number from 0 to %lld", (long long)INT64_MAX);
     struct one_key one;
-    int status = open_key(cli, QP_CLI_WRITE, &one);
+    int64_t n;
+    int status = open_key_and_n(cli, verb, argc, argv, &one, &n);
     if (status)
         return status;
     int error = quipu_add(one.q, one.key.bytes, one.key.count, n);
@@ -197,19 +205,16 @@ static json_t *verdict_json(const struct qp_cli_key *key, bool allowed, const st
     json_object_set_new(answer, "remaining", qp_cli_json_bounded(verdict->remaining, UINT64_MAX));
     json_object_set_new(answer, "reset_ms", json_integer(verdict->reset_ms));
     json_object_set_new(answer, "retry_after_ms", json_integer(verdict->retry_after_ms));
-    json_object_set_new(answer, "epoch", json_integer((json_int_t)verdict->epoch));
+    json_object_set_new(answer, "epoch", qp_cli_json_bounded(verdict->epoch, UINT64_MAX));
     json_object_set_new(answer, "shadow_denied", json_boolean(verdict->shadow_denied));
     return answer;
 }
 
 int qp_cli_take(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, char **argv)
 {
-    qp_cli_parse_args(cli, verb, 1, 2, argc, argv);
-    int64_t n = 1;
-    if (cli->arg_count == 2 && !qp_cli_number_read(cli->args[1], 0, INT64_MAX, &n))
-        return qp_cli_misuse("N is a whole number from 0 to %lld", (long long)INT64_MAX);
     struct one_key one;
-    int status = open_key(cli, QP_CLI_WRITE, &one);
+    int64_t n;
+    int status = open_key_and_n(cli, verb, argc, argv, &one, &n);
     if (status)
         return status;
     struct quipu_verdict verdict;
