@@ -6,6 +6,7 @@
 
 #include "../shm/check.h"
 #include "../shm/error.h"
+#include "../shm/mark.h"
 #include "../shm/recover.h"
 #include "../shm/room.h"
 #include "../shm/shard.h"
@@ -145,9 +146,13 @@ static bool search(struct quipu *q, struct qp_worker *worker, bool evict, bool *
     worker->now_ms = qp_time_publish(&q->view);
     if (worker->lacked == QP_CLASS_ENTRY)
         return search_entries(q, worker, evict, stuck);
-    for (uint64_t first = q->view.entry_count; first < items; first += QP_ROOM_STRETCH)
-        if (search_blocks(q, worker, first))
+    /* Where the last search stopped: what it freed is used up first, and what lies before that is mostly in use. */
+    uint64_t stretches = (items - q->view.entry_count + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
+    for (uint64_t i = 0; i < stretches; i++) {
+        uint64_t turn = qp_add_relaxed(&q->view.header->room_cursor, 1) % stretches;
+        if (search_blocks(q, worker, q->view.entry_count + turn * QP_ROOM_STRETCH))
             return true;
+    }
     return search_entries(q, worker, evict, stuck);
 }
 
@@ -190,17 +195,20 @@ bool qp_care_make_table(struct quipu *q, struct qp_worker *worker, uint32_t atte
 
 /* ---- figures -------------------------------------------------------------------------------------------------------- */
 
-static void count_entries(const struct qp_view *view, struct quipu_stat *stat)
+static void count_entries(const struct qp_view *view, uint64_t now_ms, struct quipu_stat *stat)
 {
     for (uint32_t i = 1; i < view->entry_count; i++) {
         const struct qp_entry *entry = &view->entries[i];
         /* Acquire: a shard block that came with the insert is seen whole, for its reference was stored before. */
-        enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
+        enum qp_word_state state = qp_state_of(qp_load_acquire(&entry->state));
         stat->entries_retired += state == QP_STATE_RETIRED || state == QP_STATE_DEAD;
         if (!qp_state_is_present(state) || state == QP_STATE_CLAIMED)
             continue;
+        uint64_t ref = qp_load_acquire(&entry->shard);
+        bool deleted = qp_shard_is_idle_tombstone(view, entry, ref);
         stat->counters_used++;
-        stat->counters_deleted += qp_shard_is_idle_tombstone(view, entry, qp_load_acquire(&entry->shard));
+        stat->counters_deleted += deleted;
+        stat->tombstones_waiting += deleted && !qp_shard_may_go(view, entry, ref, now_ms);
     }
 }
 
@@ -209,7 +217,7 @@ static void count_blocks(const struct qp_view *view, struct quipu_stat *stat)
     for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++) {
         stat->blocks += view->class_of[c].count;
         for (uint32_t i = 0; i < view->class_of[c].count; i++) {
-            enum qp_state state = qp_state_of(qp_load_relaxed(qp_state_at(view, c, i)));
+            enum qp_word_state state = qp_state_of(qp_load_relaxed(qp_state_at(view, c, i)));
             stat->blocks_used += state == QP_STATE_LIVE || state == QP_STATE_CLAIMED;
             stat->blocks_retired += state == QP_STATE_RETIRED;
         }
@@ -224,6 +232,23 @@ static void count_workers(const struct qp_view *view, struct quipu_stat *stat)
     }
     for (uint32_t i = 0; i < view->record_count; i++)
         stat->processes_used += qp_tenancy_is_active(qp_load_relaxed(&view->records[i].tenancy));
+}
+
+/* Of the agent. Its ledger is read word by word, while it may be writing. */
+static void count_gossip(const struct qp_view *view, struct quipu_stat *stat)
+{
+    const struct qp_ledger *ledger = view->ledger;
+    stat->gossip = qp_load_relaxed(&view->header->gossip) != 0;
+    stat->stream_sequence = qp_load_relaxed(&ledger->sequence);
+    for (uint32_t i = 1; i < QP_REPLICAS; i++) {
+        bool known = qp_load_relaxed(&ledger->replica[i].id) != 0;
+        stat->replicas += known;
+        stat->replicas_retired += known && (qp_load_relaxed(&ledger->replica[i].flags) & QP_REPLICA_RETIRED);
+    }
+    for (uint32_t i = 0; i < view->grave_count; i++)
+        stat->graves += qp_load_relaxed(&view->graves[i].hash) != 0;
+    for (uint32_t i = 0; i < qp_mark_words(view); i++)
+        stat->marks += (uint64_t)__builtin_popcountll(qp_load_relaxed(&view->marks[i]));
 }
 
 static void read_header(const struct qp_view *view, struct quipu_stat *stat)
@@ -269,12 +294,13 @@ int quipu_stat(struct quipu *q, struct quipu_stat *out)
         qp_grace_enter(view, worker->slot);
     const struct qp_table *table = qp_strategy_table(view, qp_load_acquire(&view->header->strategy));
     stat.strategies = table ? table->row_count : 0;
-    count_entries(view, &stat);
+    count_entries(view, now_ms, &stat);
     if (worker)
         qp_grace_exit(worker->slot);
     read_header(view, &stat);
     stat.evicted_remembered = qp_victim_count(view, now_ms);
     count_blocks(view, &stat);
+    count_gossip(view, &stat);
     count_workers(view, &stat);
     if (out)
         *out = stat;

@@ -35,7 +35,7 @@ static void describe_limit(const struct qp_view *view, const struct qp_entry *en
     item->limit = qp_traits_algorithm(traits) == QP_ALGORITHM_BUCKET ? row->burst : row->limit;
     uint64_t in_use = (uint64_t)item->count.total;
     struct qp_ask ask = {.n = 1, .limit = row->limit, .burst = row->burst, .tick = row->tick, .now_ms = now_ms, .look = true,
-                         .fresh = true};
+                         .fresh = true, .host_only = row->scope == QP_SCOPE_HOST};
     struct qp_verdict verdict;
     /* Looking changes nothing, so a view that may not write will do. */
     if (item->kind == QP_KIND_LIMIT && qp_limit_take(view, (struct qp_entry *)entry, &ask, &verdict) >= 0)
@@ -49,7 +49,7 @@ static bool copy_item(const struct qp_view *view, const struct qp_entry *entry, 
                       uint64_t now_ms, struct quipu_item *item, uint8_t copy[QUIPU_KEY_BYTES_MAX])
 {
     struct qp_reading reading;
-    enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
+    enum qp_word_state state = qp_state_of(qp_load_acquire(&entry->state));
     uint32_t key_bytes = entry->key_bytes;
     const uint8_t *key = qp_entry_key(view, entry);
     if (!qp_state_is_present(state) || !key || key_bytes == 0 ||
@@ -60,8 +60,7 @@ static bool copy_item(const struct qp_view *view, const struct qp_entry *entry, 
         qp_shard_read(view, entry, now_ms, &reading) || reading.deleted)
         return false;
     *item = (struct quipu_item){.key = copy, .key_bytes = key_bytes, .kind = qp_traits_kind(entry->traits)};
-    item->count = (struct quipu_count){.total = reading.own, .local = reading.own, .previous = reading.previous,
-                                       .epoch = reading.epoch, .denied = (int64_t)qp_load_relaxed(&entry->denied)};
+    qp_key_count(entry, &reading, &item->count);
     item->remaining = UINT64_MAX;
     describe_limit(view, entry, now_ms, item);
     return true;

@@ -53,13 +53,15 @@ int qp_handle_fd(struct quipu *q)
     return seen;
 }
 
-/* Closes a child's copy of its parent's lock descriptor, so that the parent does not look alive for as long as the child lives. The
+/* Closes a child's copies of its parent's lock descriptors, so that the parent does not look alive, or like the agent, for as long as the child lives. A
  * number may be someone else's by now: only our own file is closed. */
-static void close_inherited_lock(struct quipu *q)
+static void close_inherited_locks(struct quipu *q)
 {
     if (is_our_file(q, q->lock_fd))
         close(q->lock_fd);
-    q->lock_fd = -1;
+    if (is_our_file(q, q->lease_fd))
+        close(q->lease_fd);
+    q->lock_fd = q->lease_fd = -1;
 }
 
 static void before_fork(void)
@@ -83,7 +85,7 @@ static void forget_parent(struct quipu *q)
 static void after_fork_child(void)
 {
     for (struct quipu *q = open_segments.first; q; q = q->next) {
-        close_inherited_lock(q);
+        close_inherited_locks(q);
         forget_parent(q);
     }
     pthread_mutex_unlock(&open_segments.lock);
@@ -149,7 +151,7 @@ static int join_crowded(struct quipu *q, int fd, struct qp_tenant *tenant)
 static int join(struct quipu *q)
 {
     struct qp_private *mine = q->private_;
-    close_inherited_lock(q); /* of the parent, if we are a child that ran no fork handlers */
+    close_inherited_locks(q); /* of the parent, if we are a child that ran no fork handlers */
     int fd = qp_handle_fd(q);
     int error = fd < 0 ? fd : -QP_ETHREADS;
     /* Records of the dead may be freed by others between our look for a free one and our look for a dead one. */
@@ -317,7 +319,7 @@ int quipu_open(const char *segment, const struct quipu_open_options *options, st
     struct quipu *q = calloc(1, sizeof *q);
     if (!q)
         return -ENOMEM;
-    q->lock_fd = -1;
+    q->lock_fd = q->lease_fd = -1;
     int error = attach(segment, options, q);
     if (error) {
         free(q);
@@ -349,7 +351,7 @@ void quipu_close(struct quipu *q)
         if (q->private_->joined)
             qp_process_leave(&q->view, &q->private_->tenant);
         else
-            close_inherited_lock(q); /* a child that ran no fork handlers, and never joined */
+            close_inherited_locks(q); /* a child that ran no fork handlers, and never joined */
         munmap(q->private_, private_bytes(q));
     }
     if (is_our_file(q, q->fd))
@@ -370,14 +372,14 @@ int quipu_create(const char *segment, const struct quipu_create_options *options
         return -EINVAL;
     struct qp_segment_request request = {
         .sizes = {o->counters ? o->counters : 65536, o->threads ? o->threads : 1024,
-                  o->strategy_bytes ? o->strategy_bytes : 65536},
+                  o->strategy_bytes ? o->strategy_bytes : 65536, o->hosts},
         .mode = o->mode ? (mode_t)o->mode : 0660,
         .clock_caller = o->clock_caller != 0,
         .now_ms = qp_clock_unix_ms(),
     };
     if (request.sizes.counters > QP_COUNTERS_MAX || request.sizes.threads > QP_THREADS_MAX ||
         request.sizes.strategy_bytes < QP_STRATEGY_BYTES_MIN || request.sizes.strategy_bytes > QP_STRATEGY_BYTES_MAX ||
-        request.mode & ~(mode_t)0777)
+        request.sizes.hosts > QP_HOSTS_MAX || request.mode & ~(mode_t)0777)
         return -EINVAL;
     request.fence = o->fence || qp_grace_register() != 0;
     int error = qp_segment_path(segment, path);

@@ -40,6 +40,7 @@ struct quipu {
     uint64_t id;                 /* never used twice in a process */
     int fd;
     int lock_fd; /* as in tenant, but survives fork: the child must close its copy. -1: none */
+    int lease_fd; /* an agent's, likewise */
     dev_t device; /* which file it is */
     ino_t inode;
     char path[QP_PATH_BYTES]; /* to open it once more, if this process closed our descriptor; empty: opened by descriptor */

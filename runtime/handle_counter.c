@@ -82,6 +82,7 @@ int quipu_counter_add_at(struct quipu_counter *c, int64_t n, int64_t now_ms)
     if (qp_likely((uint64_t)n < (uint64_t)QP_CELL_SMALL && qp_key_is_at(entry, where, counter->hash) && qp_key_is_plain(&q->view, entry)) &&
         !qp_handle_is_stale(q)) {
         qp_cell_add_plain(&entry->cell[0], n);
+        qp_mark(&q->view, (uint32_t)where);
         qp_grace_exit(worker->slot);
         return 0;
     }

@@ -98,8 +98,12 @@ static int add_to(struct qp_worker *worker, struct qp_entry *entry, const struct
 {
     uint64_t traits = entry->traits;
     struct qp_take take;
-    if (qp_likely(traits == qp_traits_make(QP_KIND_COUNTER, 0, 0)))
-        return qp_cell_add_plain(&entry->cell[0], n);
+    if (qp_likely(traits == qp_traits_make(QP_KIND_COUNTER, 0, 0))) {
+        int error = n ? qp_cell_add_plain(&entry->cell[0], n) : 0;
+        if (n && !error)
+            qp_mark(worker->view, qp_entry_index(worker->view, entry));
+        return error;
+    }
     if (qp_traits_kind(traits) != QP_KIND_LIMIT)
         return -EPROTOTYPE;
     int error = qp_take_begin(worker->view, (uint64_t)n, now_ms, &take);
@@ -122,7 +126,9 @@ static int add_new(struct qp_worker *worker, const struct qp_key *key, int64_t n
         error = error ? error : qp_take_by_key(worker, key, &take, counted);
         return error == 0 ? 1 : error;
     }
-    int error = add_to(worker, &birth.draft, row, n, now_ms);
+    if (qp_traits_kind(birth.draft.traits) != QP_KIND_COUNTER)
+        return -EPROTOTYPE;
+    int error = qp_cell_add_plain(&birth.draft.cell[0], n);
     return error ? error : qp_entry_create(worker, key, &birth, counted);
 }
 
@@ -188,16 +194,22 @@ static inline bool read_simple(const struct qp_entry *entry, struct quipu_count 
     return true;
 }
 
-static int read_entry(const struct qp_view *view, const struct qp_key *key, struct qp_entry *entry, int64_t now_ms,
-                      struct quipu_count *out)
+void qp_key_count(const struct qp_entry *entry, const struct qp_reading *reading, struct quipu_count *out)
 {
+    int64_t total;
+    if (__builtin_add_overflow(reading->own, reading->remote, &total))
+        total = reading->own < 0 ? INT64_MIN : INT64_MAX;
+    *out = (struct quipu_count){.total = total, .local = reading->own, .remote = reading->remote, .previous = reading->previous,
+                                .epoch = reading->epoch, .denied = (int64_t)qp_load_relaxed(&entry->denied)};
+}
+
+static int read_entry(const struct qp_view *view, const struct qp_key *key, struct qp_entry *entry, int64_t now_ms, void *count)
+{
+    struct quipu_count *out = count;
     struct qp_reading reading;
     uint64_t unix_ms = 0;
-    enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
-    if (state == QP_STATE_FREE || state == QP_STATE_DEAD || state == QP_STATE_RETIRED)
+    if (!qp_key_is_there(view, key, entry))
         return -ENOENT;
-    if (!qp_key_is_fresh(view, entry) && !qp_key_follow(view, key, entry))
-        return -ENOENT; /* its strategy made something else of the key; the next write ends it */
     if (read_simple(entry, out))
         return 0;
     int error = qp_traits_window_ms(entry->traits) ? qp_time(view, now_ms, &unix_ms) : 0;
@@ -207,14 +219,13 @@ static int read_entry(const struct qp_view *view, const struct qp_key *key, stru
         return error;
     if (reading.deleted)
         return -ENOENT;
-    *out = (struct quipu_count){.total = reading.own, .local = reading.own, .previous = reading.previous,
-                                .epoch = reading.epoch, .denied = (int64_t)qp_load_relaxed(&entry->denied)};
+    qp_key_count(entry, &reading, out);
     return 0;
 }
 
 /* Without a slot an entry may be reused under our eyes. What was read counts only if the state word is the same after; and "not
  * there" only if a second look says so. */
-static int get_unprotected(const struct qp_view *view, const struct qp_key *key, int64_t now_ms, struct quipu_count *out)
+static int read_unprotected(const struct qp_view *view, const struct qp_key *key, qp_key_reader *read, int64_t now_ms, void *out)
 {
     int error = -ENOENT;
     for (int looks = 0, misses = 0; looks < 1000 && misses < 2; looks++) {
@@ -222,7 +233,7 @@ static int get_unprotected(const struct qp_view *view, const struct qp_key *key,
         struct qp_entry *entry = qp_table_find(view, key, &error);
         uint64_t before = entry ? qp_load_acquire(&entry->state) : 0;
         if (entry && qp_key_is_of(view, key, entry))
-            error = read_entry(view, key, entry, now_ms, out);
+            error = read(view, key, entry, now_ms, out);
         else if (!error)
             error = -ENOENT;
         qp_fence_acquire();
@@ -233,16 +244,29 @@ static int get_unprotected(const struct qp_view *view, const struct qp_key *key,
     return error;
 }
 
-int qp_key_get(const struct qp_view *view, struct qp_slot *slot, const struct qp_key *key, int64_t now_ms,
-               struct quipu_count *out)
+/* Inline, so that reading a count makes no call through a pointer. */
+static inline __attribute__((always_inline)) int read_key(const struct qp_view *view, struct qp_slot *slot, const struct qp_key *key,
+                                                          qp_key_reader *read, int64_t now_ms, void *out)
 {
     if (!slot)
-        return get_unprotected(view, key, now_ms, out);
+        return read_unprotected(view, key, read, now_ms, out);
     int error = 0;
     qp_grace_enter(view, slot);
     struct qp_entry *entry = qp_table_find(view, key, &error);
     if (!error)
-        error = entry ? read_entry(view, key, entry, now_ms, out) : -ENOENT;
+        error = entry ? read(view, key, entry, now_ms, out) : -ENOENT;
     qp_grace_exit(slot);
     return error;
+}
+
+int qp_key_read_by(const struct qp_view *view, struct qp_slot *slot, const struct qp_key *key, qp_key_reader *read, int64_t now_ms,
+                void *out)
+{
+    return read_key(view, slot, key, read, now_ms, out);
+}
+
+int qp_key_get(const struct qp_view *view, struct qp_slot *slot, const struct qp_key *key, int64_t now_ms,
+               struct quipu_count *out)
+{
+    return read_key(view, slot, key, read_entry, now_ms, out);
 }

@@ -7,6 +7,8 @@
 
 #include "../shm/cell.h"
 #include "../shm/entry.h"
+#include "../shm/mark.h"
+#include "../shm/shard.h"
 #include "../shm/strategy.h"
 #include "handle.h"
 #include "now.h"
@@ -51,7 +53,26 @@ int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, in
 int qp_key_add_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms,
                      uint64_t *where);
 
-/* Reads a key into *out. -ENOENT. In a section, or on a read-only view, without. */
+/* Whether an entry that was found holds the key still, as its strategy wants it: if that has made something else of the key, the next write ends it. */
+static inline bool qp_key_is_there(const struct qp_view *view, const struct qp_key *key, struct qp_entry *entry)
+{
+    unsigned state = qp_state_of(qp_load_acquire(&entry->state));
+    if (state == QP_STATE_FREE || state == QP_STATE_DEAD || state == QP_STATE_RETIRED)
+        return false;
+    return qp_key_is_fresh(view, entry) || qp_key_follow(view, key, entry);
+}
+
+/* What was read, as the public sees it. */
+void qp_key_count(const struct qp_entry *entry, const struct qp_reading *reading, struct quipu_count *out);
+
+/* Reads a key's entry into *out; 0 or a code. Called again if the entry was not that key's all the while. */
+typedef int qp_key_reader(const struct qp_view *view, const struct qp_key *key, struct qp_entry *entry, int64_t now_ms, void *out);
+
+/* Calls it in a section, or on a read-only view (slot NULL) without. -ENOENT: there is no entry. */
+int qp_key_read_by(const struct qp_view *view, struct qp_slot *slot, const struct qp_key *key, qp_key_reader *read, int64_t now_ms,
+                   void *out);
+
+/* Reads a key's count. -ENOENT. */
 int qp_key_get(const struct qp_view *view, struct qp_slot *slot, const struct qp_key *key, int64_t now_ms,
                struct quipu_count *out);
 
@@ -71,6 +92,7 @@ static inline bool qp_key_add_fast(struct quipu *q, struct qp_worker *worker, co
     if (qp_likely(entry && qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE) &&
         qp_key_is_plain(&q->view, entry) && !qp_handle_is_stale(q)) {
         qp_cell_add_plain(&entry->cell[0], n);
+        qp_mark(&q->view, qp_entry_index(&q->view, entry));
         added = true;
     }
     qp_grace_exit(worker->slot);

@@ -29,7 +29,7 @@
  *   The exceptions are quipu_create, quipu_open, quipu_close and quipu_destroy (system calls, and a
  *   lock among the threads of this process), a thread's first call on a segment (it claims its slot), and
  *   quipu_check.
- * - Memory: no call allocates, but for quipu_open, quipu_counter_open, quipu_each, quipu_check and a
+ * - Memory: no call allocates, but for quipu_open, quipu_counter_open, quipu_each, quipu_shares, quipu_check and a
  *   thread's first call on a segment.
  * - Forbidden: from signal handlers, and after quipu_close.
  * - -ESTALE: the segment was destroyed (quipu_destroy); close it and open the one that took its name, if any.
@@ -116,7 +116,8 @@ struct quipu_create_options {
     uint32_t strategy_bytes; /* of one strategy table; 0: 65,536; 4,096 to 2^24 */
     uint32_t clock_caller;   /* 1: the segment's time is the largest that any caller gave (the calls with _at), not the host's
                               * clock: to replay a log, to test */
-    uint32_t reserved[4];    /* 0 */
+    uint32_t hosts;          /* hosts that will share its counters through agents, 1 to 64; 0: 1 */
+    uint32_t reserved[3];    /* 0 */
 };
 
 struct quipu_open_options {
@@ -160,6 +161,17 @@ struct quipu_count {
     int64_t previous; /* limits: in the window before; else 0 */
     uint64_t epoch;   /* counters: resets and deletes so far. Limits: window start in unix ms * 65,536 + resets in it */
     int64_t denied;   /* limits and in flight: requests denied (in shadow mode: that would have been) since the key is there */
+    uint64_t reserved[2];
+};
+
+/* What one replica, which is one segment's life on one host, has counted in a key. */
+struct quipu_share {
+    uint64_t replica;
+    uint64_t epoch;     /* as in struct quipu_count */
+    int64_t count;      /* in that epoch; a register's value, of the one that set it last */
+    int64_t stamped_ms; /* unix time of its last word, by its own clock; 0: it has told nobody yet */
+    uint32_t own;       /* 1: this host's; as of now, not of its last word */
+    uint32_t current;   /* 1: it is in the total. 0: the epoch has ended, or it is in the window before */
     uint64_t reserved[2];
 };
 
@@ -244,11 +256,19 @@ struct quipu_stat {
     uint64_t evicted_forgotten;       /* of them, whose use was forgotten before its window ended, for want of room */
     uint64_t overflow_denied;         /* new keys denied, or refused, for want of room */
     uint64_t overflow_allowed;        /* new keys allowed uncounted for want of room */
-    uint64_t reserved[8];
+    uint64_t gossip;                  /* 1: an agent tells other hosts, or did once. What follows is 0 without */
+    uint64_t replicas;                /* other replicas that it ever heard of */
+    uint64_t replicas_retired;        /* of them, silent for so long that nobody waits for them */
+    uint64_t stream_sequence;         /* statements it has made to others so far */
+    uint64_t tombstones_waiting;      /* deleted keys that some host may not have heard of */
+    uint64_t graves;                  /* what is kept of those that all had heard of */
+    uint64_t marks;                   /* keys changed since it last looked */
+    uint64_t reserved[1];
 };
 
 /* Visits return 0 to go on; any other value stops the walk and is returned by it. */
 typedef int quipu_visit(const struct quipu_item *item, void *arg);
+typedef int quipu_share_visit(const struct quipu_share *share, void *arg);
 typedef int quipu_strategy_visit(const void *prefix, size_t prefix_bytes, const struct quipu_strategy *strategy,
                                  void *arg);
 
@@ -286,6 +306,11 @@ int quipu_add_at(struct quipu *q, const void *key, size_t key_bytes, int64_t n, 
 /* Reads a key. -ENOENT: there is none, or it was deleted. */
 int quipu_get(struct quipu *q, const void *key, size_t key_bytes, struct quipu_count *out);
 int quipu_get_at(struct quipu *q, const void *key, size_t key_bytes, int64_t now_ms, struct quipu_count *out);
+
+/* Visits what each replica has contributed to a key: this host first. What the current ones say adds up to the total (with buckets and in-flight limits, of
+ * which others are not told, to the local one). The visit gets a copy and may call anything but quipu_close. Returns 0, what the visit returned, or a
+ * code: -ENOENT, -ENOMEM. */
+int quipu_shares(struct quipu *q, const void *key, size_t key_bytes, quipu_share_visit *visit, void *arg);
 
 /* ---- limiting ------------------------------------------------------------------------------------------------
  * A key is limited if its strategy says so. -ENOENT: no strategy sets a limit for it. -EPROTOTYPE: its strategy makes it

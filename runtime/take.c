@@ -24,7 +24,8 @@ static int ask(const struct qp_view *view, struct qp_entry *entry, const struct 
                               .burst = row ? row->burst : 0,
                               .tick = row ? row->tick : 0,
                               .look = take->look,
-                              .force = take->force};
+                              .force = take->force,
+                              .host_only = row && row->scope == QP_SCOPE_HOST};
     struct qp_verdict verdict;
     for (;;) {
         question.now_ms = take->unix_ms;
@@ -57,6 +58,8 @@ int qp_take_from(struct qp_worker *worker, struct qp_entry *entry, const struct 
         return -ENOENT; /* how much a unit is, only its strategy says */
     int result = ask(worker->view, entry, row, take);
     take->charged = result == 0 && !take->look;
+    if (qp_likely(take->charged) && qp_traits_algorithm(entry->traits) != QP_ALGORITHM_BUCKET)
+        qp_mark(worker->view, qp_entry_index(worker->view, entry)); /* buckets are of this host alone */
     if (qp_unlikely(result == 1) && !take->look && !take->quiet)
         qp_add_relaxed(&entry->denied, 1);
     return shadowed(row, result, take);
@@ -156,6 +159,18 @@ int qp_take_rest(struct qp_worker *worker, struct qp_entry *entry, const struct 
     if (result >= 0 && out)
         *out = take.verdict;
     return result;
+}
+
+bool qp_take_with_block(const struct qp_view *view, struct qp_entry *entry, const struct qp_row *row, uint64_t n,
+                        uint64_t unix_ms, struct quipu_verdict *out)
+{
+    uint64_t ref = qp_load_acquire(&entry->shard);
+    const struct qp_shard *shard = qp_shard_at(view, ref);
+    struct qp_verdict verdict;
+    if (qp_unlikely(!shard || !qp_limit_take_fast(view, entry, row, ref, shard, n, unix_ms, &verdict)))
+        return false;
+    qp_take_done(view, entry, &verdict, out);
+    return true;
 }
 
 int qp_take_slowly(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, uint64_t n, int64_t now_ms,

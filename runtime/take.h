@@ -4,6 +4,7 @@
 #define QP_RUNTIME_TAKE_H
 
 #include "../shm/limit.h"
+#include "../shm/mark.h"
 #include "key.h"
 
 /* One call on one limit. */
@@ -37,6 +38,20 @@ static inline void qp_take_answer(const struct qp_verdict *verdict, struct quipu
 int qp_take_slowly(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, uint64_t n, int64_t now_ms,
                    uint64_t *where, struct quipu_verdict *out);
 
+/* What is left to do after units were taken. */
+static inline void qp_take_done(const struct qp_view *view, const struct qp_entry *entry, const struct qp_verdict *verdict,
+                               struct quipu_verdict *out)
+{
+    qp_mark(view, qp_entry_index(view, entry));
+    if (out)
+        qp_take_answer(verdict, out);
+}
+
+/* The same common case for an entry that has a shard block: every one has, once it was reset or an agent is at work. false: nothing was done. */
+bool qp_take_with_block(const struct qp_view *view, struct qp_entry *entry, const struct qp_row *row, uint64_t n,
+                        uint64_t unix_ms, struct quipu_verdict *out);
+
+/* The rest of a take from an entry that is there, without the short ways. */
 int qp_take_rest(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, uint64_t n, int64_t now_ms,
                  uint64_t unix_ms, struct quipu_verdict *out);
 
@@ -53,11 +68,15 @@ static inline int qp_take_here(struct qp_worker *worker, struct qp_entry *entry,
     const struct qp_row *row = qp_strategy_row_at(view, qp_strategy_table(view, word), qp_strategy_row(cached));
     if (qp_unlikely(!row || row->kind != QP_KIND_LIMIT))
         return QP_TAKE_BY_KEY;
-    if (qp_unlikely(n == 0 ||
-                    !qp_limit_take_fast(view, entry, row->limit ? row->limit : QP_LIMIT_NONE, n, unix_ms, &verdict)))
+    if (qp_unlikely(n == 0))
         return qp_take_rest(worker, entry, row, n, now_ms, unix_ms, out);
-    if (out)
-        qp_take_answer(&verdict, out);
+    if (qp_unlikely(qp_load_acquire(&entry->shard) != 0))
+        return qp_take_with_block(view, entry, row, n, unix_ms, out)
+                   ? 0
+                   : qp_take_rest(worker, entry, row, n, now_ms, unix_ms, out);
+    if (qp_unlikely(!qp_limit_take_fast(view, entry, row, 0, NULL, n, unix_ms, &verdict)))
+        return qp_take_rest(worker, entry, row, n, now_ms, unix_ms, out);
+    qp_take_done(view, entry, &verdict, out);
     return 0;
 }
 

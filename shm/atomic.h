@@ -38,6 +38,7 @@ _Static_assert(__GCC_ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-f
 #define qp_add_seq(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
 #define qp_or_seq(p, v) __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
 #define qp_and_seq(p, v) __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
+#define qp_exchange_seq(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
 
 /* The compiler keeps accesses on their side; the processor is dealt with elsewhere (membarrier). */
 #define qp_compiler_barrier() __asm__ __volatile__("" ::: "memory")
@@ -85,6 +86,17 @@ static inline void qp_fence_seq(void)
     qp_add_seq(&word, 1);
 #else
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+/* A full barrier right after a read-modify-write by this thread, of whatever order: what it loads next comes after that change for everyone. On x86 the
+ * locked instruction was the barrier, and only the compiler is to be held back. */
+static inline void qp_fence_after_change(void)
+{
+#if defined(__x86_64__)
+    qp_compiler_barrier();
+#else
+    qp_fence_seq();
 #endif
 }
 

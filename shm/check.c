@@ -125,8 +125,8 @@ static int look_header(struct qp_check *check, uint32_t index)
         return qp_check_broken(check, "header: unknown flags");
     if (qp_load_relaxed(&h->slots_high) > check->view->slot_count)
         return qp_check_broken(check, "header: more slots in use than there are");
-    if (qp_load_relaxed(&h->stamp_sequence) != 0)
-        return qp_check_broken(check, "header: a word of the agent's, without an agent");
+    if (qp_load_relaxed(&h->gossip) > 1 || qp_load_relaxed(&h->harvest_all) > 1)
+        return qp_check_broken(check, "header: a word of the agent's is neither 0 nor 1");
     if (qp_load_relaxed(&h->clock_ms) > INT64_MAX / 65536)
         return qp_check_broken(check, "header: its clock is out of range");
     if (qp_load_relaxed(&h->sweep_cursor) > UINT64_C(1) << 62)
@@ -214,6 +214,8 @@ int qp_check_segment(const struct qp_view *view, struct qp_slot *slot, bool quie
         error = qp_check_entries(&check);
     if (!error)
         error = qp_check_blocks(&check);
+    if (!error)
+        error = qp_check_agent(&check);
     if (!error && quiet)
         error = qp_check_each(&check, look_hints, 0, QP_CLASS_COUNT);
     if (error && finding && finding_bytes)

@@ -38,5 +38,14 @@ int qp_check_entries(struct qp_check *check); /* check_entry.c */
 int qp_check_list(struct qp_check *check);
 int qp_check_blocks(struct qp_check *check); /* check_block.c */
 int qp_check_tables(struct qp_check *check);
+int qp_check_agent(struct qp_check *check); /* check_agent.c */
+
+/* check_shard.c: whether a block is an entry's and as large as it says, and what is wrong with one that is. */
+bool qp_check_shard_fits(const struct qp_view *view, uint64_t ref, uint32_t parent);
+int qp_check_shard(struct qp_check *check, uint32_t index, uint64_t ref);
+bool qp_check_is_bucket(const struct qp_entry *e);
+
+/* Whether there ever was an agent. Asked after something was seen that only an agent writes. */
+bool qp_check_has_agent(const struct qp_check *check);
 
 #endif

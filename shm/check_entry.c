@@ -95,12 +95,12 @@ static int look_traits(struct qp_check *check, uint32_t index, const struct qp_e
         return qp_check_broken(check, "entry %u: its strategy cache is nonsense", index);
     if (qp_strategy_generation(now) == qp_strategy_generation(cached) && look_rule(check, index, e, cached, now))
         return -QP_EDAMAGED;
-    if (!qp_check_all_zero(e->remote, sizeof e->remote) || e->reserved0 || e->reserved1)
+    if (e->reserved0 || e->reserved1)
         return qp_check_broken(check, "entry %u: a field that this version does not use is not 0", index);
     return 0;
 }
 
-static bool is_bucket(const struct qp_entry *e)
+bool qp_check_is_bucket(const struct qp_entry *e)
 {
     return qp_traits_kind(e->traits) == QP_KIND_LIMIT && qp_traits_algorithm(e->traits) == QP_ALGORITHM_BUCKET;
 }
@@ -110,7 +110,12 @@ static int look_refunds(struct qp_check *check, uint32_t index, const struct qp_
 {
     unsigned kind = qp_traits_kind(e->traits);
     uint64_t refund0 = qp_load_relaxed(&e->refund[0]), refund1 = qp_load_relaxed(&e->refund[1]);
-    bool windows = kind == QP_KIND_LIMIT && !is_bucket(e);
+    bool windows = kind == QP_KIND_LIMIT && !qp_check_is_bucket(e);
+    uint64_t remote0 = qp_load_acquire(&e->remote[0]), remote1 = qp_load_acquire(&e->remote[1]);
+    if ((remote0 || remote1) && (!windows || !qp_check_has_agent(check)))
+        return qp_check_broken(check, "entry %u: counts of other hosts, in something that has none", index);
+    if (qp_cell_count(remote0) > QP_CELL_COUNT_MAX || qp_cell_count(remote1) > QP_CELL_COUNT_MAX)
+        return qp_check_broken(check, "entry %u: more than 2^39 units of other hosts", index);
     if (kind != QP_KIND_LIMIT && kind != QP_KIND_INFLIGHT && qp_load_relaxed(&e->denied))
         return qp_check_broken(check, "entry %u: denials of something that denies nothing", index);
     if ((refund0 && !windows && kind != QP_KIND_COUNTER) || (refund1 && !windows))
@@ -143,7 +148,7 @@ static int look_cells(struct qp_check *check, uint32_t index, const struct qp_en
     uint64_t cell0 = qp_load_acquire(&e->cell[0]), cell1 = qp_load_acquire(&e->cell[1]);
     if (look_refunds(check, index, e))
         return -QP_EDAMAGED;
-    if (kind == QP_KIND_LIMIT && !is_bucket(e)) {
+    if (kind == QP_KIND_LIMIT && !qp_check_is_bucket(e)) {
         if (qp_cell_count(cell0) > QP_CELL_COUNT_MAX || qp_cell_count(cell1) > QP_CELL_COUNT_MAX)
             return qp_check_broken(check, "entry %u: a window's count is over 2^39", index);
         if (qp_traits_algorithm(e->traits) != QP_ALGORITHM_SLIDING && ((cell0 | cell1) & QP_CELL_SEALED))
@@ -152,7 +157,7 @@ static int look_cells(struct qp_check *check, uint32_t index, const struct qp_en
     }
     if (cell1)
         return qp_check_broken(check, "entry %u: a second cell in something that has one", index);
-    if (is_bucket(e))
+    if (qp_check_is_bucket(e))
         return 0; /* any time will do */
     if (kind == QP_KIND_REGISTER || kind == QP_KIND_INFLIGHT)
         return cell0 ? qp_check_broken(check, "entry %u: a count in something that has none", index) : 0;
@@ -161,58 +166,6 @@ static int look_cells(struct qp_check *check, uint32_t index, const struct qp_en
     if (shard && shard->own[0].base > cell0)
         return qp_check_broken(check, "entry %u: its base %llu is above its cell %llu", index,
                                (unsigned long long)shard->own[0].base, (unsigned long long)cell0);
-    return 0;
-}
-
-/* A cut of a window ends the epoch `floor` and begins the next one, in the place of that window's parity. */
-static int look_windows(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *s)
-{
-    uint32_t window_ms = qp_traits_window_ms(e->traits);
-    if (window_ms == 0)
-        return 0; /* look_traits has named it */
-    for (unsigned parity = 0; parity < 2; parity++) {
-        uint64_t start_ms = s->own[parity].epoch >> 16;
-        if (s->own[parity].base > QP_CELL_COUNT_MAX)
-            return qp_check_broken(check, "entry %u: the base of a window is over 2^39", index);
-        if (start_ms % window_ms || (s->own[parity].epoch && (start_ms / window_ms & 1) != parity))
-            return qp_check_broken(check, "entry %u: an epoch that is not of its window", index);
-    }
-    uint64_t cut = (s->floor >> 16) / window_ms & 1;
-    if (s->own[cut].epoch != s->floor + 1)
-        return qp_check_broken(check, "entry %u: its epoch is not the one after its floor", index);
-    return 0;
-}
-
-static int look_shard(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *s)
-{
-    unsigned kind = qp_traits_kind(e->traits);
-    if (s->flags & ~QP_SHARD_DELETED)
-        return qp_check_broken(check, "entry %u: unknown flags in its shard block", index);
-    if (kind != QP_KIND_COUNTER && s->tombstone.timestamp == 0)
-        return qp_check_broken(check, "entry %u: a change without a version", index);
-    if ((s->flags & QP_SHARD_DELETED) && s->tombstone.timestamp == 0)
-        return qp_check_broken(check, "entry %u: deleted, without a tombstone", index);
-    if ((s->tombstone.timestamp == 0) != (s->tombstone.replica == 0))
-        return qp_check_broken(check, "entry %u: half a version", index);
-    if (s->tombstone.replica && s->tombstone.replica != check->view->replica)
-        return qp_check_broken(check, "entry %u: a version of another replica, without an agent", index);
-    if (!qp_check_all_zero(s->stamped, sizeof s->stamped))
-        return qp_check_broken(check, "entry %u: a stamped point without an agent", index);
-    if (is_bucket(e))
-        return s->own[0].epoch != s->floor + 1 || s->own[1].epoch
-                   ? qp_check_broken(check, "entry %u: its bucket's epoch is not the one after its floor", index)
-                   : 0;
-    if (kind == QP_KIND_LIMIT)
-        return look_windows(check, index, e, s);
-    if (s->own[1].epoch || s->own[1].base)
-        return qp_check_broken(check, "entry %u: a second epoch in something that has one", index);
-    if (kind == QP_KIND_REGISTER && (s->own[0].epoch || s->floor))
-        return qp_check_broken(check, "entry %u: a register with an epoch", index);
-    if (kind == QP_KIND_COUNTER && s->floor >= s->own[0].epoch)
-        return qp_check_broken(check, "entry %u: its own epoch %llu is not above its floor %llu", index,
-                               (unsigned long long)s->own[0].epoch, (unsigned long long)s->floor);
-    if (kind == QP_KIND_COUNTER && s->floor && s->tombstone.timestamp == 0)
-        return qp_check_broken(check, "entry %u: a floor without a tombstone", index);
     return 0;
 }
 
@@ -236,14 +189,13 @@ static int look_reference(struct qp_check *check, uint32_t index, const struct q
             found = qp_check_broken(check, "entry %u: a register without a value", index);
         else if (block && !s)
             found = qp_check_broken(check, "entry %u: its shard block is out of range", index);
-        else if (block && (s->block.kind != QP_BLOCK_SHARD || s->block.parent != index ||
-                           s->block.bytes != sizeof *s - sizeof s->block))
+        else if (block && !qp_check_shard_fits(view, ref, index))
             found = qp_check_broken(check, "entry %u: its shard block belongs to something else", index);
         uint64_t state = found || !block ? 0 : qp_load_acquire(qp_block_state(view, block));
         if (!found && block && qp_state_of(state) != QP_STATE_CLAIMED && qp_state_of(state) != QP_STATE_LIVE)
             found = qp_check_broken(check, "entry %u: its shard block is not in use", index);
         if (!found && block)
-            found = look_shard(check, index, e, s);
+            found = qp_check_shard(check, index, ref);
         if (!found)
             found = look_cells(check, index, e, s);
         if (qp_load_acquire(&e->shard) == ref)

@@ -7,13 +7,23 @@
 #include "evict.h"
 #include "flight.h"
 #include "grace.h"
+#include "mark.h"
 #include "shard.h"
 #include "victim.h"
 #include "window.h"
 
-static bool state_step(struct qp_entry *entry, uint64_t seen, enum qp_state to, uint64_t argument)
+static bool state_step(struct qp_entry *entry, uint64_t seen, enum qp_word_state to, uint64_t argument)
 {
     return qp_cas_seq(&entry->state, &seen, qp_state_next(seen, to, argument));
+}
+
+/* Nobody can make it LIVE any more. The agent is told: what it knows of the key has no entry now. */
+static bool die(const struct qp_view *view, struct qp_entry *entry, uint64_t seen)
+{
+    if (!state_step(entry, seen, QP_STATE_DEAD, 0))
+        return false;
+    qp_mark(view, qp_entry_index(view, entry));
+    return true;
 }
 
 /* ---- birth --------------------------------------------------------------------------------------------------------- */
@@ -22,14 +32,16 @@ static bool state_step(struct qp_entry *entry, uint64_t seen, enum qp_state to, 
  * was evicted. false: no block free. */
 static bool fill_shard(struct qp_worker *worker, struct qp_entry *entry, const struct qp_birth *birth)
 {
-    uint32_t payload = sizeof(struct qp_shard) - sizeof(struct qp_block), index = qp_entry_index(worker->view, entry);
-    uint32_t block, window_ms = qp_traits_window_ms(birth->draft.traits);
+    uint32_t block, index = qp_entry_index(worker->view, entry), window_ms = qp_traits_window_ms(birth->draft.traits);
     unsigned kind = qp_traits_kind(birth->draft.traits);
-    if (kind == QP_KIND_INFLIGHT) {
+    if (birth->block) {
+        block = birth->block;
+        qp_store_relaxed(&qp_block_at(worker->view, block)->parent, index);
+    } else if (kind == QP_KIND_INFLIGHT) {
         if (!qp_flight_make(worker, index, birth->units, &block))
             return false;
     } else if (kind == QP_KIND_REGISTER || birth->resets) {
-        if (!qp_block_alloc(worker, QP_BLOCK_SHARD, index, payload, &block))
+        if (!qp_block_alloc(worker, QP_BLOCK_SHARD, index, qp_shard_payload(0), &block))
             return false;
         struct qp_shard *shard = (struct qp_shard *)(void *)qp_block_at(worker->view, block);
         if (kind == QP_KIND_REGISTER)
@@ -63,8 +75,11 @@ static bool fill(struct qp_worker *worker, struct qp_entry *entry, const struct 
     if (key->byte_count <= QP_KEY_BYTES_INLINE) {
         memcpy(entry->key, key->bytes, key->byte_count);
     } else {
-        if (!qp_block_alloc(worker, QP_BLOCK_KEY, qp_entry_index(view, entry), key->byte_count, &block))
+        if (!qp_block_alloc(worker, QP_BLOCK_KEY, qp_entry_index(view, entry), key->byte_count, &block)) {
+            if (birth->block)
+                qp_block_drop(worker, birth->block);
             return false;
+        }
         memcpy(qp_block_at(view, block) + 1, key->bytes, key->byte_count);
         qp_store_relaxed(&entry->key_block, block);
     }
@@ -126,8 +141,11 @@ int qp_entry_create(struct qp_worker *worker, const struct qp_key *key, const st
                     struct qp_entry **entry)
 {
     uint32_t index;
-    if (!qp_block_claim(worker, QP_CLASS_ENTRY, &index))
+    if (!qp_block_claim(worker, QP_CLASS_ENTRY, &index)) {
+        if (birth->block)
+            qp_block_drop(worker, birth->block);
         return -QP_EFULL;
+    }
     struct qp_entry *mine = &worker->view->entries[index];
     if (!fill(worker, mine, key, birth)) {
         empty(worker, mine, true);
@@ -140,6 +158,7 @@ int qp_entry_create(struct qp_worker *worker, const struct qp_key *key, const st
     }
     /* Killed here: in the table, and counted; the first to meet it makes it LIVE. */
     mark_published(worker, mine);
+    qp_mark(worker->view, index);
     *entry = mine;
     return 1;
 }
@@ -176,7 +195,7 @@ enum wish { STAYS, COLLECTED, EXPIRED };
 static enum wish wants_removal(const struct qp_worker *worker, const struct qp_entry *entry)
 {
     unsigned kind = qp_traits_kind(entry->traits);
-    if (qp_shard_is_idle_tombstone(worker->view, entry, qp_load_acquire(&entry->shard)))
+    if (qp_shard_may_go(worker->view, entry, qp_load_acquire(&entry->shard), worker->now_ms))
         return COLLECTED;
     if ((kind == QP_KIND_LIMIT || kind == QP_KIND_INFLIGHT) && qp_evict_is_idle(worker->view, entry, worker->now_ms))
         return EXPIRED;
@@ -197,7 +216,7 @@ static bool finish(const struct qp_worker *worker, struct qp_entry *entry, uint6
         qp_victim_forget(worker->view, entry->hash);
         qp_evict_remember(worker->view, entry, worker->now_ms);
     }
-    if (!state_step(entry, seen, QP_STATE_DEAD, 0))
+    if (!die(worker->view, entry, seen))
         return false;
     if (wish == EXPIRED)
         qp_add_relaxed(&worker->view->header->stat_expired, 1);
@@ -213,7 +232,7 @@ static bool finish_eviction(const struct qp_worker *worker, struct qp_entry *ent
      * again, and what is remembered only grows. */
     if (!qp_evict_remember(worker->view, entry, worker->now_ms))
         return state_step(entry, seen, QP_STATE_LIVE, 0);
-    if (!state_step(entry, seen, QP_STATE_DEAD, 0))
+    if (!die(worker->view, entry, seen))
         return false;
     qp_add_relaxed(&worker->view->header->stat_evicted, 1);
     return true;
@@ -253,7 +272,7 @@ static bool close(struct qp_worker *worker, struct qp_entry *entry, uint64_t see
     if (wants_removal(worker, entry) != STAYS)
         return state_step(entry, seen, QP_STATE_CLOSING, 0);
     if (kind == QP_KIND_COUNTER && qp_evict_keeps_time(worker->view, entry))
-        qp_evict_note_use(entry, worker->now_ms);
+        qp_evict_note_use(worker->view, entry, worker->now_ms);
     if ((kind != QP_KIND_COUNTER && kind != QP_KIND_REGISTER) ||
         !qp_evict_is_idle(worker->view, entry, worker->now_ms) || qp_shard_delete(worker, entry, &ended))
         return false;
@@ -290,9 +309,8 @@ void qp_entry_end(const struct qp_view *view, struct qp_entry *entry)
     uint64_t seen = qp_load_acquire(&entry->state);
     /* No grace period before DEAD: what was added is given up with the entry, so an add that still saw LIVE came before this.
      * CLAIMED: found in the table, so published; its inserter may be stopped or dead, and is not waited for. */
-    while (qp_state_is_present(qp_state_of(seen)))
-        if (qp_cas_seq(&entry->state, &seen, qp_state_next(seen, QP_STATE_DEAD, 0)))
-            break;
+    while (qp_state_is_present(qp_state_of(seen)) && !die(view, entry, seen))
+        seen = qp_load_acquire(&entry->state);
     qp_entry_bury(view, entry);
 }
 

@@ -18,11 +18,10 @@
 
 #include "table.h"
 
-enum qp_kind { QP_KIND_ANY = 0, QP_KIND_COUNTER = 1, QP_KIND_LIMIT = 2, QP_KIND_INFLIGHT = 3, QP_KIND_REGISTER = 4 };
-
 /* What a new entry starts with: what the first call has made of a draft, so that publishing it is that call, whole. */
 struct qp_birth {
     struct qp_entry draft;  /* traits, strategy, cells, refunds, used_at_s */
+    uint32_t block;         /* a shard block, claimed and filled by the caller: the entry's, or given back. 0: made here, if one is needed */
     int64_t register_value; /* registers */
     uint64_t units;         /* in flight: the limit */
     uint64_t resets;        /* limits: within `window`, before the key was evicted */

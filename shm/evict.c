@@ -5,6 +5,7 @@
 #include "bucket.h"
 #include "flight.h"
 #include "limit.h"
+#include "point.h"
 #include "victim.h"
 
 /* ---- idle ------------------------------------------------------------------------------------------------------- */
@@ -17,6 +18,21 @@ static uint64_t used_at_ms(const struct qp_view *view, const struct qp_entry *en
     if (qp_load_relaxed(&entry->used_at_s) <= 1)
         return 2000; /* not a date: deleted, or made and not entered yet */
     return qp_window_opened_ms(entry, now_ms) + 1000;
+}
+
+/* Whether others have said anything of a limit's window of now, or of the one before that is weighed. Takers add it up by the agent's word, which comes after the block: until then, or for as long as
+ * the agent stands still between the two, what was heard must not leave with the entry. */
+static bool others_count_there(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
+{
+    uint32_t window_ms = qp_traits_window_ms(entry->traits);
+    uint64_t ref = qp_load_acquire(&entry->shard);
+    const struct qp_shard *shard = qp_shard_at(view, ref);
+    if (!shard || window_ms == 0)
+        return false;
+    uint64_t window = now_ms / window_ms;
+    if (window && qp_traits_algorithm(entry->traits) == QP_ALGORITHM_SLIDING)
+        window--;
+    return qp_point_any_alive_from(view, ref, shard, qp_window_epoch(window, window_ms));
 }
 
 bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
@@ -43,7 +59,8 @@ bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, 
     struct qp_use use = {0};
     if (kind == QP_KIND_LIMIT)
         qp_limit_use(view, entry, now_ms, &use);
-    return use.current + use.previous + use.level == 0;
+    return use.current + use.previous + use.remote + use.level == 0 &&
+           (kind != QP_KIND_LIMIT || !others_count_there(view, entry, now_ms));
 }
 
 bool qp_evict_keeps_time(const struct qp_view *view, const struct qp_entry *entry)
@@ -52,9 +69,15 @@ bool qp_evict_keeps_time(const struct qp_view *view, const struct qp_entry *entr
     return row && row->kind == qp_traits_kind(entry->traits) && row->idle_ms != QP_IDLE_NEVER;
 }
 
-void qp_evict_note_use(struct qp_entry *entry, uint64_t now_ms)
+void qp_evict_note_use(const struct qp_view *view, struct qp_entry *entry, uint64_t now_ms)
 {
-    uint64_t count = qp_load_relaxed(&entry->cell[0]);
+    /* By anyone: a host that does not count a key itself must not delete it from under those who do. */
+    uint64_t count = qp_load_relaxed(&entry->cell[0]), ref = qp_load_acquire(&entry->shard);
+    const struct qp_shard *shard = qp_shard_at(view, ref);
+    if (shard) {
+        uint64_t epoch = qp_point_epoch(view, ref, shard, shard->own[0].epoch, count != shard->own[0].base, 0);
+        count += (uint64_t)qp_point_remote(view, ref, shard, epoch);
+    }
     if (count == qp_load_relaxed(&entry->refund[0]) && qp_load_relaxed(&entry->used_at_s) != 0)
         return;
     /* Time first: killed between, the next look notes it again. */
@@ -89,12 +112,12 @@ uint64_t qp_evict_cost(const struct qp_view *view, const struct qp_entry *entry,
     if (qp_traits_kind(entry->traits) != QP_KIND_LIMIT)
         return QP_EVICT_NEVER;
     qp_limit_use(view, entry, now_ms, &use);
-    if (use.current + use.previous + use.level == 0 && use.resets == 0)
+    if (use.current + use.previous + use.remote + use.level == 0 && use.resets == 0)
         return opened_s;
     if (!terms_of(view, entry, &terms) || use.resets > QP_VICTIM_RESETS_MAX)
         return QP_EVICT_NEVER;
     uint64_t share = use.level ? qp_victim_share(use.level, terms.span)
-                               : qp_victim_share(use.current + use.previous, terms.limit);
+                               : qp_victim_share(use.current + use.previous + use.remote, terms.limit);
     return (share + 1) << 32 | opened_s;
 }
 
@@ -126,6 +149,8 @@ static int victims_of(const struct qp_view *view, const struct qp_entry *entry, 
     qp_limit_use(view, entry, now_ms, &use);
     if (!terms_of(view, entry, &terms))
         return -1;
+    if (use.current + use.previous + use.level == 0 && use.resets == 0)
+        return 0; /* what others took is theirs to say again */
     out[0] = out[1] = (struct qp_victim){.hash = entry->hash};
     if (use.level) {
         bucket_victim(use.level, now_ms, &out[0]);

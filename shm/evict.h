@@ -11,7 +11,7 @@
 /* Whether an entry has been idle for so long that it goes. A sweep that finds a counter grown since its last look notes the time; a
  * counter or register that has been idle is deleted by the caller (qp_shard_delete), for its going is told to others. */
 bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms);
-void qp_evict_note_use(struct qp_entry *entry, uint64_t now_ms);
+void qp_evict_note_use(const struct qp_view *view, struct qp_entry *entry, uint64_t now_ms);
 bool qp_evict_keeps_time(const struct qp_view *view, const struct qp_entry *entry); /* its strategy asks */
 
 /* How well an entry serves as a victim at that time; QP_EVICT_NEVER: not at all. The least is the best: the least used share of its limit, then

@@ -305,7 +305,7 @@ int qp_flight_enter(struct qp_worker *worker, struct qp_entry *entry, uint64_t l
  * losing them at this moment. Acquire, pairs with the CASes of entry.c. */
 static bool keeps_its_blocks(const struct qp_entry *entry)
 {
-    enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
+    enum qp_word_state state = qp_state_of(qp_load_acquire(&entry->state));
     return qp_state_is_present(state) && state != QP_STATE_CLAIMED &&
            qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT;
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define QP_MAGIC UINT64_C(0x3155504955510a1a) /* "\x1a\nQUIPU1" as bytes on a little-endian host */
-#define QP_LAYOUT_VERSION 2
+#define QP_LAYOUT_VERSION 3
 #define QP_BYTE_ORDER_MARK UINT32_C(0x01020304)
 
 #define QP_KEY_BYTES_MAX 1024
@@ -25,7 +25,9 @@ enum qp_class_number {
     QP_CLASS_BLOCK_256 = 3,
     QP_CLASS_BLOCK_512 = 4,
     QP_CLASS_BLOCK_2048 = 5,
-    QP_CLASS_COUNT = 6
+    QP_CLASS_BLOCK_16384 = 6,
+    QP_CLASS_COUNT = 7,
+    QP_CLASS_ROOM = 8 /* in the header */
 };
 #define QP_TABLE_COUNT 8 /* strategy tables: the one in force, those being built, those waiting for readers */
 
@@ -39,8 +41,11 @@ enum qp_region_number {
     QP_REGION_TABLES,
     QP_REGION_BLOCKS, /* data of the block classes, class by class */
     QP_REGION_VICTIMS, /* what evicted keys had used: buckets of QP_VICTIM_WORDS words */
+    QP_REGION_MARKS,   /* a bit per entry: changed since the last harvest; then a bit per word of those */
+    QP_REGION_LEDGER,  /* what the agent knows of streams and replicas */
+    QP_REGION_GRAVES,  /* what is left of deleted keys */
     QP_REGION_COUNT,
-    QP_REGION_ROOM = 16 /* descriptors in the header: the dirty bitmap will take the next one */
+    QP_REGION_ROOM = 16 /* descriptors in the header */
 };
 
 #define QP_VICTIM_WORDS 8 /* in a bucket: a cache line */
@@ -68,10 +73,11 @@ struct qp_identity {
     uint32_t strategy_bytes;
     uint32_t fence; /* 1: readers fence for themselves (FENCE); 0: writers call membarrier (ASYM) */
     uint32_t clock_caller; /* 1: the time is the largest that any caller gave */
-    uint32_t class_count[QP_CLASS_COUNT]; /* things in each class; ENTRY: counters + 1 */
-    uint32_t class_bytes[QP_CLASS_COUNT];
+    uint32_t class_count[QP_CLASS_ROOM]; /* things in each class; ENTRY: counters + 1 */
+    uint32_t class_bytes[QP_CLASS_ROOM];
     struct qp_region region[QP_REGION_ROOM];
-    uint64_t reserved1[12];
+    uint32_t hosts; /* that are expected to share its counters: blocks have room for so many replicas' points */
+    uint32_t reserved1[19];
     uint64_t seal; /* SipHash of all the above, zero key */
 };
 
@@ -86,13 +92,14 @@ struct qp_header {
     uint64_t strategy;   /* [generation 32 | table 32]; table: block number, 0 none */
     uint64_t flags;
     uint64_t clock_ms; /* unix ms: as somebody read it lately; with clock_caller the segment's time, which only grows */
-    uint64_t hot_reserved[11];
+    uint64_t gossip;   /* 0: no agent ever; 1: who changes a key marks it, and tombstones wait for the agent. Written by an agent, once */
+    uint64_t hot_reserved[10];
 
     /* Rarely written. */
     uint64_t slots_high;      /* slots ever used: [0, slots_high) are scanned; only grows */
     uint64_t upkeep_due_ms;   /* unix ms of the next upkeep by a bystander */
     uint64_t sweep_cursor;    /* where bounded sweeps go on */
-    uint64_t stamp_sequence;  /* of this replica's stream: every stamp takes the next */
+    uint64_t harvest_all;     /* raised when a dead process was recovered, which may have changed what it did not mark; and by a new strategy */
     uint64_t room_retry_ms;   /* host's unix ms before which a search for room is known to be in vain */
     uint64_t room_cursor;     /* where searches for room go on */
     uint64_t rare_reserved[10];
@@ -171,23 +178,77 @@ struct qp_version {
     uint64_t replica;
 };
 
-/* What an entry's cells mean (counters) or what it holds (registers). Immutable once published; replaced whole. */
+/* What one replica has said of a key: so much in that epoch. With timestamp 0: it has said that it holds the tombstone of this block. */
+struct qp_shard_point {
+    uint64_t epoch;
+    uint64_t count;
+    uint64_t timestamp; /* with the replica: its version */
+    uint64_t origin;    /* [sequence 48 | replica 16]: place in the replica's stream, 0 not there yet; index in the ledger, 0 ourselves */
+};
+
+/* What an entry's cells mean (counters) or what it holds (registers), and what every replica has said of it. Immutable once published; replaced
+ * whole. Workers only append points (their own, by a reset), and leave dead ones to the agent, who keeps books of them. */
 struct qp_shard {
     struct qp_block block;
     struct {
         uint64_t epoch; /* plain: resets so far. Limits, by parity: window start in unix ms << 16 | resets within it */
         uint64_t base;  /* what the cell held when this epoch began: own count = cell - base */
     } own[2]; /* buckets: [0] resets, and the cell at the last one; [1].base: debt forgiven by resets */
-    struct { /* own stamped points, for the agent; all zero until it stamps */
-        uint64_t count;
-        uint64_t timestamp;
-        uint64_t sequence;
-    } stamped[2];
     struct qp_version tombstone; /* counters: of the last delete. Registers: of the last set or delete */
     uint64_t floor;              /* counters: epochs up to it are dead, if tombstone is there */
-    uint64_t flags;
+    uint64_t tombstone_sequence; /* of the tombstone, in the stream of its replica; 0: not there yet */
+    uint64_t stated;             /* place in our own stream of what we last said of this key; 0: there is something to say */
+    uint32_t tombstone_seen_s;   /* unix s: first held here */
+    uint16_t flags;
+    uint16_t point_count;
+    struct qp_shard_point point[]; /* by replica index, then by version */
 };
-#define QP_SHARD_DELETED UINT64_C(1) /* registers: holds nothing. Counters: deleted; alive again once a cell is above its base */
+#define QP_SHARD_POINTS_MAX 500
+
+/* What a key is: for ever. COUNTER, LIMIT and REGISTER are told to other hosts under these numbers. */
+enum qp_kind { QP_KIND_ANY = 0, QP_KIND_COUNTER = 1, QP_KIND_LIMIT = 2, QP_KIND_INFLIGHT = 3, QP_KIND_REGISTER = 4 };
+
+/* ---- the agent's: written by who has its lease alone; others read single words of it, to show them -------------------------- */
+
+#define QP_REPLICAS 256
+#define QP_REPLICA_RETIRED UINT64_C(1) /* silent for too long: not waited for any more */
+#define QP_REPLICA_RETURNED UINT64_C(2) /* was retired, and has to take a snapshot before it may speak */
+#define QP_REPLICA_REPLACED UINT64_C(4) /* another one has come under its key: its host made a new segment */
+#define QP_REPLICA_REFUSED UINT64_C(8) /* something in its stream was refused here (room, kind, clock): what we lack of it need not be dead */
+#define QP_REPLICA_FLAGS (QP_REPLICA_RETIRED | QP_REPLICA_RETURNED | QP_REPLICA_REPLACED | QP_REPLICA_REFUSED)
+
+/* A replica that was ever heard of. Number 0 is this segment itself, from its creation. */
+struct qp_replica {
+    uint64_t id;        /* 0: free. Written last */
+    uint64_t knowledge; /* of its stream, merged here up to there, in order */
+    uint64_t heard_ms;  /* unix ms */
+    uint64_t announced; /* place in our stream at which we said that we know it; 0: not said yet */
+    uint64_t flags;
+    uint64_t acked;     /* of our stream, by it */
+    uint64_t key[4];    /* the public key that brought it; 0: heard of from others only */
+    uint64_t vouched;   /* hash of the key that brought it elsewhere, as a relay says; 0: nobody does */
+    uint64_t reserved[5];
+};
+
+struct qp_ledger {
+    uint64_t sequence;    /* of our stream: the last one given. Raised before anything is stated under it */
+    uint64_t incarnation; /* agents so far */
+    uint64_t joined;      /* 1: the join is complete */
+    uint64_t round_ms;    /* unix ms of the last round */
+    uint64_t reserved[12];
+    struct qp_replica replica[QP_REPLICAS];
+};
+
+/* What is left of a key whose tombstone everybody held: its floor. */
+struct qp_grave {
+    uint64_t hash;   /* of the key, the same on every host; 0: free. Emptied first, written last */
+    uint64_t floor;  /* counters: epochs up to it are dead. Registers: versions with timestamps up to it */
+    uint64_t stated; /* [place in our stream 63 | register 1]; 0 in the place: not told */
+    uint64_t dug_ms; /* unix ms */
+};
+
+#define QP_SHARD_DELETED 1u /* registers: holds nothing. Counters: deleted; alive again once a cell is above its base */
+#define QP_SHARD_COLLECT 2u /* everybody holds the tombstone: the entry may go. Set by the agent */
 #define QP_SHARD_REGISTER_VALUE(shard) ((shard)->own[0].base)
 
 /* The units of an in-flight limit: who is in. Further blocks of the same entry follow by `next`, set once. */
@@ -231,8 +292,9 @@ QP_ASSERT_OFFSET(qp_identity, boot_id, 24);
 QP_ASSERT_OFFSET(qp_identity, hash_seed, 56);
 QP_ASSERT_OFFSET(qp_identity, counters, 72);
 QP_ASSERT_OFFSET(qp_identity, class_count, 104);
-QP_ASSERT_OFFSET(qp_identity, class_bytes, 128);
-QP_ASSERT_OFFSET(qp_identity, region, 152);
+QP_ASSERT_OFFSET(qp_identity, class_bytes, 136);
+QP_ASSERT_OFFSET(qp_identity, region, 168);
+QP_ASSERT_OFFSET(qp_identity, hosts, 424);
 QP_ASSERT_OFFSET(qp_identity, seal, 504);
 _Static_assert(sizeof(struct qp_header) == 896, "header");
 QP_ASSERT_OFFSET(qp_header, epoch, 512);
@@ -240,9 +302,11 @@ QP_ASSERT_OFFSET(qp_header, epoch_safe, 520);
 QP_ASSERT_OFFSET(qp_header, strategy, 528);
 QP_ASSERT_OFFSET(qp_header, flags, 536);
 QP_ASSERT_OFFSET(qp_header, clock_ms, 544);
+QP_ASSERT_OFFSET(qp_header, gossip, 552);
 QP_ASSERT_OFFSET(qp_header, slots_high, 640);
 QP_ASSERT_OFFSET(qp_header, upkeep_due_ms, 648);
 QP_ASSERT_OFFSET(qp_header, sweep_cursor, 656);
+QP_ASSERT_OFFSET(qp_header, harvest_all, 664);
 QP_ASSERT_OFFSET(qp_header, stat_recovered_processes, 768);
 _Static_assert(sizeof(struct qp_record) == 64, "record");
 _Static_assert(sizeof(struct qp_slot) == 128, "slot");
@@ -259,11 +323,23 @@ QP_ASSERT_OFFSET(qp_entry, denied, 152);
 QP_ASSERT_OFFSET(qp_entry, remote, 160);
 QP_ASSERT_OFFSET(qp_entry, refund, 176);
 _Static_assert(sizeof(struct qp_block) == 16, "block");
-_Static_assert(sizeof(struct qp_shard) == 128, "shard");
+_Static_assert(sizeof(struct qp_shard) == 96, "shard");
 QP_ASSERT_OFFSET(qp_shard, own, 16);
-QP_ASSERT_OFFSET(qp_shard, stamped, 48);
-QP_ASSERT_OFFSET(qp_shard, tombstone, 96);
-QP_ASSERT_OFFSET(qp_shard, floor, 112);
+QP_ASSERT_OFFSET(qp_shard, tombstone, 48);
+QP_ASSERT_OFFSET(qp_shard, floor, 64);
+QP_ASSERT_OFFSET(qp_shard, tombstone_sequence, 72);
+QP_ASSERT_OFFSET(qp_shard, stated, 80);
+QP_ASSERT_OFFSET(qp_shard, tombstone_seen_s, 88);
+QP_ASSERT_OFFSET(qp_shard, flags, 92);
+QP_ASSERT_OFFSET(qp_shard, point_count, 94);
+QP_ASSERT_OFFSET(qp_shard, point, 96);
+_Static_assert(sizeof(struct qp_shard_point) == 32, "shard point");
+QP_ASSERT_OFFSET(qp_shard_point, origin, 24);
+_Static_assert(sizeof(struct qp_replica) == 128, "replica");
+QP_ASSERT_OFFSET(qp_replica, key, 48);
+_Static_assert(sizeof(struct qp_ledger) == 128 + 128 * QP_REPLICAS, "ledger");
+QP_ASSERT_OFFSET(qp_ledger, replica, 128);
+_Static_assert(sizeof(struct qp_grave) == 32, "grave");
 _Static_assert(sizeof(struct qp_row) == 64, "row");
 _Static_assert(sizeof(struct qp_table) == 32, "table");
 
@@ -272,7 +348,9 @@ struct qp_sizes {
     uint32_t counters;
     uint32_t threads;
     uint32_t strategy_bytes;
+    uint32_t hosts; /* 0: 1 */
 };
+#define QP_HOSTS_MAX 64
 
 #define QP_COUNTERS_MAX (UINT32_C(1) << 26)
 #define QP_THREADS_MAX UINT32_C(4095)
@@ -285,6 +363,9 @@ void qp_layout_plan(const struct qp_sizes *sizes, struct qp_identity *out);
 
 /* 0 if the identity is one that qp_layout_plan could have made, intact and of this version; else a negative code. */
 int qp_layout_verify(const struct qp_identity *identity);
+
+/* Bytes of the first level of marks, a bit per entry; the second level, a bit for each word of the first, stands behind them. */
+uint64_t qp_layout_mark_bytes(uint32_t entry_count);
 
 uint64_t qp_layout_seal(const struct qp_identity *identity);
 

@@ -18,7 +18,9 @@ struct look {
     uint64_t epoch;
     uint64_t count;    /* own count of this window, refunds not considered */
     uint64_t refunded; /* of it */
-    uint64_t carried;  /* of the window before */
+    uint64_t remote;   /* what others have counted in it */
+    uint64_t carried;  /* of the window before, by this host */
+    uint64_t carried_remote;
     uint64_t elapsed_ms;
     bool come_round;   /* the entry's last window was opened so long ago that the numbers in its cells mean nothing any more */
     bool open;         /* cell[parity] is of this window */
@@ -30,10 +32,30 @@ static bool is_sliding(const struct qp_entry *entry)
     return qp_traits_algorithm(entry->traits) == QP_ALGORITHM_SLIDING;
 }
 
-/* Refunds are read last: of what a refusal rests on they alone can grow while we look, and that would make it wrong. false: damage. */
-static bool look_at(const struct qp_view *view, const struct qp_entry *entry, uint32_t window_ms, uint64_t now_ms,
+static uint64_t remote_of(const struct qp_view *view, const struct qp_entry *entry, const struct look *look, uint64_t window,
+                          uint64_t epoch)
+{
+    /* Acquire, pairs with the agent's store: in the order of look_at. */
+    return qp_limit_remote(view, look->ref, look->shard, qp_load_acquire(&entry->remote[window & 1]),
+                           qp_epoch_tag(window, epoch & QP_EPOCH_RESETS_MASK), epoch);
+}
+
+/* Under a floor, the window before is gone for others as well. */
+static void look_at_others(const struct qp_view *view, const struct qp_entry *entry, uint32_t window_ms, struct look *look)
+{
+    uint64_t window = look->window, before = qp_window_own_epoch(look->shard, window - 1, window_ms);
+    look->remote = remote_of(view, entry, look, window, qp_window_own_epoch(look->shard, window, window_ms));
+    if (!qp_window_is_under_floor(look->shard, before, window - 1, window_ms, 1))
+        look->carried_remote = remote_of(view, entry, look, window - 1, before);
+}
+
+/* Refunds are read last: of what a refusal rests on they alone can grow while we look, and that would make it wrong. What others have
+ * counted is read just before them: at that instant, whatever the agent writes next, at least what is weighed here was in use. For what it
+ * admits any order would do: the agent's words are news, and a take that read an older one came before them. false: damage. */
+static bool look_at(const struct qp_view *view, const struct qp_entry *entry, uint32_t window_ms, const struct qp_ask *ask,
                     struct look *out)
 {
+    uint64_t now_ms = ask->now_ms;
     /* Acquire, pairs with publish in shard.c: the cells are read after the base, so they are no smaller. */
     out->ref = qp_load_acquire(&entry->shard);
     out->shard = qp_shard_at(view, out->ref);
@@ -41,10 +63,13 @@ static bool look_at(const struct qp_view *view, const struct qp_entry *entry, ui
         return false;
     out->cell[0] = qp_load_acquire(&entry->cell[0]);
     out->cell[1] = qp_load_acquire(&entry->cell[1]);
-    out->refund[0] = qp_load_acquire(&entry->refund[0]);
-    out->refund[1] = qp_load_acquire(&entry->refund[1]);
     out->window = qp_window_current(entry, out->cell, window_ms, now_ms);
     out->parity = out->window & 1;
+    out->remote = out->carried_remote = 0;
+    if (out->shard && !ask->host_only)
+        look_at_others(view, entry, window_ms, out);
+    out->refund[0] = qp_load_acquire(&entry->refund[0]);
+    out->refund[1] = qp_load_acquire(&entry->refund[1]);
     out->come_round = qp_window_has_come_round(entry, window_ms, now_ms);
     out->open = qp_cell_window(out->cell[out->parity], out->parity) == (out->window & QP_WINDOW_MASK) &&
                 qp_cell_count(out->cell[out->parity]) != 0;
@@ -72,11 +97,17 @@ static uint64_t scaled(uint64_t count, uint64_t by, uint64_t of)
     return qp_likely(count < UINT64_C(1) << 36) ? count * by / of : (uint64_t)((unsigned __int128)count * by / of);
 }
 
+/* Units of this window that count, by whomever. */
+static uint64_t taken(const struct look *look)
+{
+    return (look->count > look->refunded ? look->count - look->refunded : 0) + look->remote;
+}
+
 /* What counts against the limit. */
 static uint64_t used(const struct qp_entry *entry, const struct look *look, uint32_t window_ms)
 {
-    uint64_t own = look->count > look->refunded ? look->count - look->refunded : 0;
-    return is_sliding(entry) && look->carried ? own + scaled(look->carried, window_ms - look->elapsed_ms, window_ms) : own;
+    uint64_t carried = look->carried + look->carried_remote;
+    return is_sliding(entry) && carried ? taken(look) + scaled(carried, window_ms - look->elapsed_ms, window_ms) : taken(look);
 }
 
 /* Units that the word of this window has room for. A count never goes back, so what was reset or given back takes room as well. */
@@ -98,15 +129,15 @@ static uint64_t elapsed_until(uint64_t carried, uint64_t room, uint32_t window_m
 static int64_t retry_after(const struct qp_entry *entry, const struct qp_ask *ask, const struct look *look, uint32_t window_ms)
 {
     uint64_t n = ask->n, end_ms = (look->window + 1) * window_ms;
-    uint64_t own = look->count > look->refunded ? look->count - look->refunded : 0;
+    uint64_t now = taken(look);
     uint64_t at_ms = end_ms;
     if (n > ask->limit)
         return -1;
     bool full = n > cell_room(look); /* of what was reset or given back */
-    if (is_sliding(entry) && !full && own + n <= ask->limit)
-        at_ms = end_ms - window_ms + elapsed_until(look->carried, ask->limit - own - n, window_ms);
+    if (is_sliding(entry) && !full && now + n <= ask->limit)
+        at_ms = end_ms - window_ms + elapsed_until(look->carried + look->carried_remote, ask->limit - now - n, window_ms);
     else if (is_sliding(entry))
-        at_ms = end_ms + elapsed_until(own, ask->limit - n, window_ms);
+        at_ms = end_ms + elapsed_until(now, ask->limit - n, window_ms);
     return at_ms > ask->now_ms ? (int64_t)(at_ms - ask->now_ms) : 1;
 }
 
@@ -200,7 +231,7 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, uin
     uint64_t n = ask->n;
     struct look look;
     for (;;) {
-        if (!look_at(view, entry, window_ms, ask->now_ms, &look))
+        if (!look_at(view, entry, window_ms, ask, &look))
             return -QP_EDAMAGED;
         uint64_t in_use = used(entry, &look, window_ms);
         /* What the word has no room for could not be counted, and would not be limited. */
@@ -287,10 +318,11 @@ void qp_limit_use_slowly(const struct qp_view *view, const struct qp_entry *entr
     *out = (struct qp_use){0};
     if (qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET) {
         out->level = qp_bucket_level_of(view, entry, now_ms);
-    } else if (window_ms && look_at(view, entry, window_ms, now_ms, &look)) {
+    } else if (window_ms && look_at(view, entry, window_ms, &(struct qp_ask){.now_ms = now_ms}, &look)) {
         out->window = look.window;
         out->current = look.count > look.refunded ? look.count - look.refunded : 0;
         out->previous = is_sliding(entry) ? look.carried : 0;
+        out->remote = look.remote + (is_sliding(entry) ? look.carried_remote : 0);
         out->resets = look.epoch & QP_EPOCH_RESETS_MASK;
     }
 }

@@ -4,19 +4,23 @@
  * A take is one CAS of the word that holds the window and its count, so it is admitted whole or not at all, whoever is killed. What the
  * decision rests on besides that word can only have become more generous meanwhile (refunds and resets), or cannot have changed at all:
  *
- *     used = count of this window - base of its epoch - refunded
- *     sliding: + floor(count of the window before * (window - elapsed) / window)        admitted iff used + n <= limit
+ *     used = count of this window - base of its epoch - refunded + remote
+ *     sliding: + floor(the same of the window before * (window - elapsed) / window)     admitted iff used + n <= limit
  *
  * The window before is sealed, by a bit in its word, before the first unit of the next one: so it no longer grows once it has been weighed.
  * Whoever still wanted a unit of it meets the seal, and decides in the newer window. Opening a window is
  *
  *     seal the window before (sliding) -> empty the word of refunds -> CAS this cell to [window, n]
  *
- * and each of these steps is harmless if nothing follows. */
+ * and each of these steps is harmless if nothing follows.
+ *
+ * remote is what other hosts have counted in the same epoch, as the agent wrote it down last. It is news, and binds whoever reads it: a take that read the
+ * word before the agent changed it came before the news. */
 #ifndef QP_SHM_LIMIT_H
 #define QP_SHM_LIMIT_H
 
 #include "entry.h"
+#include "point.h"
 #include "strategy.h"
 #include "window.h"
 
@@ -31,6 +35,7 @@ struct qp_ask {
     uint64_t now_ms; /* unix time */
     bool look;       /* say what would be, and take nothing */
     bool force;      /* count without asking */
+    bool host_only;  /* what other hosts counted does not count here */
     bool fresh;      /* now_ms was read just now: it may judge that a window ahead of it was left by a clock that had jumped */
 };
 
@@ -52,32 +57,48 @@ int qp_limit_take(const struct qp_view *view, struct qp_entry *entry, const stru
 uint64_t qp_limit_epoch_after(const struct qp_view *view, const struct qp_entry *entry, uint64_t window, uint64_t before,
                               uint64_t epoch);
 
-/* The common case of qp_limit_take, inline: a fixed window that is open, never reset, and has room. false: nothing was done. */
-static inline bool qp_limit_take_fast(const struct qp_view *view, struct qp_entry *entry, uint64_t limit, uint64_t n,
-                                      uint64_t now_ms, struct qp_verdict *out)
+/* What others have counted in an epoch, by the word that the agent wrote down last and the epoch's tag. The tag's few bits come round, but the block, which is
+ * published before the word, has all bits of the epochs that it was summed from. */
+static inline uint64_t qp_limit_remote(const struct qp_view *view, uint64_t ref, const struct qp_shard *shard, uint64_t word,
+                                       uint64_t tag, uint64_t epoch)
+{
+    uint64_t count = qp_epoch_count(word, tag);
+    return count != 0 && qp_point_is_spoken_of(view, ref, shard, epoch) ? count : 0;
+}
+
+/* The common case of qp_limit_take by that row, inline: a fixed window that is open and has room. ref: the entry's reference, loaded with acquire just before;
+ * shard: the block that it names. With 0 and NULL, never reset and no agent at work, nothing is left of what is asked of a block. false: nothing was done. */
+static inline __attribute__((always_inline)) bool
+qp_limit_take_fast(const struct qp_view *view, struct qp_entry *entry, const struct qp_row *row, uint64_t ref,
+                   const struct qp_shard *shard, uint64_t n, uint64_t now_ms, struct qp_verdict *out)
 {
     uint64_t traits = entry->traits;
     uint32_t window_ms = qp_traits_window_ms(traits);
-    /* The loads are those of look_at in limit.c, in its order and for its reasons: shard, cell, refunds. */
-    if (qp_unlikely(traits >> 59 != (QP_ALGORITHM_FIXED << 3 | QP_KIND_LIMIT) || window_ms == 0 ||
-                    qp_load_acquire(&entry->shard) != 0))
+    if (qp_unlikely(traits >> 59 != (QP_ALGORITHM_FIXED << 3 | QP_KIND_LIMIT) || window_ms == 0))
         return false;
+    uint64_t limit = row->limit ? row->limit : QP_LIMIT_NONE;
     uint64_t window = now_ms / window_ms;
     unsigned parity = window & 1;
+    /* The loads are those of look_at in limit.c, in its order and for its reasons: shard, cell, remote, refunds. */
     uint64_t cell = qp_load_acquire(&entry->cell[parity]), other = qp_load_relaxed(&entry->cell[!parity]);
     uint64_t count = qp_cell_count(cell);
     if (qp_unlikely((cell ^ qp_cell_make(window, 0)) >> QP_CELL_COUNT_BITS || count == 0 ||
                     (other & (QP_CELL_COUNT_MASK | QP_CELL_SEALED) &&
                      qp_window_ahead(qp_cell_window(other, !parity), window & QP_WINDOW_MASK) > 0)))
         return false;
-    uint64_t refunded = qp_epoch_count(qp_load_acquire(&entry->refund[parity]), qp_epoch_tag(window, 0));
-    uint64_t in_use = count > refunded ? count - refunded : 0;
+    bool cut = qp_window_was_cut(shard, window, window_ms);
+    uint64_t epoch = cut ? shard->own[parity].epoch : qp_window_epoch(window, window_ms);
+    uint64_t tag = qp_epoch_tag(window, cut ? epoch & QP_EPOCH_RESETS_MASK : 0);
+    uint64_t remote = shard && row->scope != QP_SCOPE_HOST
+                          ? qp_limit_remote(view, ref, shard, qp_load_acquire(&entry->remote[parity]), tag, epoch)
+                          : 0;
+    uint64_t less = qp_epoch_count(qp_load_acquire(&entry->refund[parity]), tag) + (cut ? shard->own[parity].base : 0);
+    uint64_t in_use = (count > less ? count - less : 0) + remote;
     if (qp_unlikely(n > limit || in_use > limit - n || n > QP_CELL_COUNT_MAX - count ||
                     !qp_cas_acq_rel(&entry->cell[parity], &cell, cell + n)))
         return false;
-    uint64_t epoch = qp_window_epoch(window, window_ms);
     /* Acquire, pairs with publish in shard.c: a reset since the first look. */
-    if (qp_unlikely(qp_load_acquire(&entry->shard) != 0))
+    if (qp_unlikely(qp_load_acquire(&entry->shard) != ref))
         epoch = qp_limit_epoch_after(view, entry, window, count, epoch);
     *out = (struct qp_verdict){.limit = limit,
                                .remaining = limit == QP_LIMIT_NONE ? QP_LIMIT_NONE : limit - in_use - n,
@@ -95,6 +116,7 @@ struct qp_use {
     uint64_t window;   /* windows: the current one */
     uint64_t current;  /* units in it; buckets: none */
     uint64_t previous; /* sliding: units of the window before */
+    uint64_t remote;   /* units that others took, in both of these */
     uint64_t resets;   /* within the current window */
     uint64_t level;    /* buckets: 1/64 ns until it is full again */
 };

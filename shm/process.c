@@ -21,11 +21,16 @@ int qp_process_reopen(int fd, int open_flags)
     return again < 0 ? -errno : again;
 }
 
-static bool lock_record(const struct qp_view *view, int fd, uint32_t record, short type)
+bool qp_process_lock(const struct qp_view *view, int fd, const void *place, short type)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_len = 1};
-    lock.l_start = (off_t)((unsigned char *)&view->records[record] - view->base);
+    lock.l_start = (off_t)((const unsigned char *)place - view->base);
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+static bool lock_record(const struct qp_view *view, int fd, uint32_t record, short type)
+{
+    return qp_process_lock(view, fd, &view->records[record], type);
 }
 
 /* ---- the second witness ---------------------------------------------------------------------------------------------- */

@@ -26,6 +26,9 @@ struct qp_tenant {
 /* Opens the file behind fd once more, as a description of its own. A descriptor, or a negative errno. */
 int qp_process_reopen(int fd, int open_flags);
 
+/* Locks or unlocks (F_WRLCK, F_UNLCK) the byte of the file where that place of the mapping lies, for the description behind fd. false: another one has it. */
+bool qp_process_lock(const struct qp_view *view, int fd, const void *place, short type);
+
 /* Takes a record. 0; -QP_ETHREADS: all taken, by living processes or by dead ones that are still to be recovered; a
  * negative errno. */
 int qp_process_join(const struct qp_view *view, int segment_fd, uint64_t now_ms, struct qp_tenant *out);

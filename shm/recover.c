@@ -129,6 +129,9 @@ void qp_recover_record(struct qp_worker *worker, uint32_t record)
         recover_claims(worker, c, owner);
     recover_units(worker, owner);
     qp_add_relaxed(&view->header->stat_recovered_processes, 1);
+    /* It may have changed what it did not mark any more. Release, pairs with the agent's acquire: who takes this sees all that the dead process and its
+     * recovery have changed. Killed before: the record is still ACTIVE. */
+    qp_store_release(&view->header->harvest_all, 1);
     if (owner == worker->owner)
         return; /* the caller goes on as this record's tenant */
     /* Last. Killed before: the record is still ACTIVE and unlocked, and the next one starts again. */
@@ -180,7 +183,7 @@ static void sweep_entry(struct qp_worker *worker, uint32_t index, struct qp_swee
 {
     struct qp_entry *entry = &worker->view->entries[index];
     uint64_t seen = qp_load_acquire(&entry->state);
-    enum qp_state state = qp_state_of(seen);
+    enum qp_word_state state = qp_state_of(seen);
     sweep_units(worker, entry, sweep);
     if (state == QP_STATE_CLAIMED && !qp_owner_is_current(worker->view, qp_state_argument(seen)))
         sweep->done += qp_entry_recover(worker, entry, qp_state_argument(seen));

@@ -50,7 +50,7 @@ static void look(struct qp_worker *worker, uint32_t index, bool evict, struct sa
                  struct candidates *candidates, struct leaving *leaving)
 {
     struct qp_entry *entry = &worker->view->entries[index];
-    enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
+    enum qp_word_state state = qp_state_of(qp_load_acquire(&entry->state));
     if (state == QP_STATE_FREE || state == QP_STATE_CLAIMED)
         return;
     while (qp_entry_advance(worker, entry))
@@ -80,7 +80,7 @@ static uint32_t advance_all(struct qp_worker *worker, struct leaving *leaving)
             struct qp_entry *entry = &view->entries[leaving->index[i]];
             while (qp_entry_advance(worker, entry))
                 continue;
-            enum qp_state state = qp_state_of(qp_load_relaxed(&entry->state));
+            enum qp_word_state state = qp_state_of(qp_load_relaxed(&entry->state));
             freed += state == QP_STATE_FREE;
             if (state == QP_STATE_CLOSING || state == QP_STATE_EVICTING || state == QP_STATE_DEAD || state == QP_STATE_RETIRED)
                 leaving->index[kept++] = leaving->index[i];

@@ -80,6 +80,7 @@ int qp_segment_format(void *base, struct qp_identity *identity, bool fence, bool
     struct qp_view view;
     qp_view_init(&view, base, identity);
     qp_table_init(&view);
+    view.ledger->replica[0].id = identity->replica;
     return 0;
 }
 

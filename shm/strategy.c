@@ -272,6 +272,10 @@ static int publish(struct qp_worker *worker, struct source *source)
     qp_block_published(worker, QP_CLASS_TABLE, index, 0);
     if (source->old)
         qp_block_retire(view, QP_CLASS_TABLE, qp_block_index((uint32_t)word));
+    /* Keys that were this host's own may be everybody's now, and nobody marks them. Release, pairs with the agent's acquire: who takes this goes by
+     * the new rows. Relaxed for `gossip`, as in qp_mark. Killed before: recovery raises it. */
+    if (qp_load_relaxed(&view->header->gossip))
+        qp_store_release(&view->header->harvest_all, 1);
     return 0;
 }
 

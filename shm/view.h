@@ -41,6 +41,11 @@ struct qp_view {
     struct qp_slot *slots;
     uint64_t *victims;
     uint64_t victim_mask; /* of buckets of QP_VICTIM_WORDS */
+    uint64_t *marks;        /* a bit per entry: changed since the last harvest (mark.h) */
+    uint64_t *mark_summary; /* a bit per word of marks: there may be one in it */
+    struct qp_ledger *ledger;
+    struct qp_grave *graves;
+    uint32_t grave_count; /* a power of two */
     uint32_t bucket_mask;
     uint32_t entry_count; /* entry 0 included, which is never used */
     uint32_t record_count;
@@ -78,6 +83,12 @@ static inline void qp_view_init(struct qp_view *view, void *base, const struct q
     view->slots = (struct qp_slot *)(void *)(bytes + id->region[QP_REGION_SLOTS].offset_bytes);
     view->victims = (uint64_t *)(void *)(bytes + id->region[QP_REGION_VICTIMS].offset_bytes);
     view->victim_mask = id->region[QP_REGION_VICTIMS].bytes / (QP_VICTIM_WORDS * sizeof(uint64_t)) - 1;
+    unsigned char *marks = bytes + id->region[QP_REGION_MARKS].offset_bytes;
+    view->marks = (uint64_t *)(void *)marks;
+    view->mark_summary = (uint64_t *)(void *)(marks + qp_layout_mark_bytes(id->class_count[QP_CLASS_ENTRY]));
+    view->ledger = (struct qp_ledger *)(void *)(bytes + id->region[QP_REGION_LEDGER].offset_bytes);
+    view->graves = (struct qp_grave *)(void *)(bytes + id->region[QP_REGION_GRAVES].offset_bytes);
+    view->grave_count = (uint32_t)(id->region[QP_REGION_GRAVES].bytes / sizeof(struct qp_grave));
     view->bucket_mask = id->bucket_count - 1;
     view->entry_count = id->class_count[QP_CLASS_ENTRY];
     view->record_count = id->records;
@@ -160,6 +171,12 @@ static inline uint64_t *qp_block_state(const struct qp_view *view, uint32_t bloc
 static inline uint32_t qp_block_room(const struct qp_view *view, uint32_t block)
 {
     return view->class_of[qp_block_class(block)].bytes - (uint32_t)sizeof(struct qp_block);
+}
+
+/* Bytes of payload that a shard block with so many points has in use. */
+static inline uint32_t qp_shard_payload(uint32_t point_count)
+{
+    return (uint32_t)(sizeof(struct qp_shard) - sizeof(struct qp_block) + point_count * sizeof(struct qp_shard_point));
 }
 
 /* The shard block that a reference names, NULL if it names none that could hold one. */

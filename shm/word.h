@@ -12,7 +12,7 @@
 /* ---- state word: [turn 24 | state 4 | argument 36] ----------------------------------------------------------
  * One for each entry, block and strategy table: the truth about it. Every change raises the turn, so a whole-word
  * compare cannot mistake a later visit of the same state for the one that was read. All bits zero: FREE. */
-enum qp_state {
+enum qp_word_state {
     QP_STATE_FREE = 0,    /* nobody's; argument 0 */
     QP_STATE_CLAIMED = 1, /* argument: owner. Being filled, or being emptied, by that process alone */
     QP_STATE_LIVE = 2,    /* argument: parent (blocks: the entry that refers to it), 0 for entries */
@@ -28,13 +28,13 @@ enum qp_state {
 #define QP_ARGUMENT_MASK ((UINT64_C(1) << QP_ARGUMENT_BITS) - 1)
 #define QP_TURN_MASK ((UINT64_C(1) << QP_TURN_BITS) - 1)
 
-static inline enum qp_state qp_state_of(uint64_t word)
+static inline enum qp_word_state qp_state_of(uint64_t word)
 {
-    return (enum qp_state)((word >> QP_ARGUMENT_BITS) & 15);
+    return (enum qp_word_state)((word >> QP_ARGUMENT_BITS) & 15);
 }
 
 /* Whether an entry in this state stands for its key: in use, or leaving but not gone. */
-static inline bool qp_state_is_present(enum qp_state state)
+static inline bool qp_state_is_present(enum qp_word_state state)
 {
     return state == QP_STATE_LIVE || state == QP_STATE_CLAIMED || state == QP_STATE_CLOSING || state == QP_STATE_EVICTING;
 }
@@ -50,7 +50,7 @@ static inline uint64_t qp_state_turn(uint64_t word)
 }
 
 /* The word that follows `word` in state `state`. */
-static inline uint64_t qp_state_next(uint64_t word, enum qp_state state, uint64_t argument)
+static inline uint64_t qp_state_next(uint64_t word, enum qp_word_state state, uint64_t argument)
 {
     return (((qp_state_turn(word) + 1) & QP_TURN_MASK) << (64 - QP_TURN_BITS)) |
            ((uint64_t)state << QP_ARGUMENT_BITS) | (argument & QP_ARGUMENT_MASK);
@@ -181,6 +181,28 @@ static inline uint64_t qp_epoch_tag(uint64_t window, uint64_t resets)
 static inline uint64_t qp_epoch_count(uint64_t word, uint64_t tag)
 {
     return (word & ~QP_CELL_COUNT_MASK) == tag ? word & QP_CELL_COUNT_MASK : 0;
+}
+
+/* The epoch of a plain counter goes no further: others would take it for nonsense. */
+#define QP_EPOCH_PLAIN_MAX (UINT64_C(1) << 62)
+
+/* ---- origin of a point: [sequence 48 | replica 16] ------------------------------------------------------------
+ * Where in whose stream a point was said. sequence 0: nowhere yet. replica: index in the ledger, 0 this segment itself. */
+#define QP_SEQUENCE_MASK ((UINT64_C(1) << 48) - 1)
+
+static inline uint64_t qp_origin_make(uint64_t sequence, uint32_t replica)
+{
+    return sequence << 16 | (replica & 0xffff);
+}
+
+static inline uint64_t qp_origin_sequence(uint64_t origin)
+{
+    return origin >> 16;
+}
+
+static inline uint32_t qp_origin_replica(uint64_t origin)
+{
+    return (uint32_t)origin & 0xffff;
 }
 
 /* ---- strategy: published [generation 32 | table 32]; cached in an entry [generation 32 | row 16 | 0] --------- */

@@ -22,6 +22,8 @@ clean_up() {
 . "$top/tests/cli_test_strategies.sh"
 # shellcheck source=tests/cli_test_limits.sh
 . "$top/tests/cli_test_limits.sh"
+# shellcheck source=tests/cli_test_dump.sh
+. "$top/tests/cli_test_dump.sh"
 # shellcheck source=tests/cli_test_replay.sh
 . "$top/tests/cli_test_replay.sh"
 trap clean_up EXIT
@@ -47,7 +49,7 @@ test_segments() {
         "$quipu" create --if-missing --json
     quiet 'add here' "$quipu" add here 7
 
-    quiet '-s before the verb' "$quipu" -s "$segment.2" create --counters 1000 --threads 8 --mode 0600 --fence
+    quiet '-s before the verb' "$quipu" -s "$segment.2" create --counters 1000 --threads 8 --hosts 3 --mode 0600 --fence
     verdict 'create --mode' test "$(stat -c %a "/dev/shm/quipu.$segment.2")" = 600
     answers 'create --counters --threads --fence' 0 \
         'j["counters"] >= 1000 and j["counters"] < 65536 and j["threads"] == 8 and j["fence"] == 1' \
@@ -77,6 +79,7 @@ test_segments() {
     misuses 'create --counters 67108865' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters 67108865
     misuses 'create --counters 1k' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters 1k
     misuses 'create --threads 4096' 'from 1 to 4095' "$quipu" -s "$segment.2" create --threads 4096
+    misuses 'create --hosts 65' 'from 1 to 64' "$quipu" -s "$segment.2" create --hosts 65
     misuses 'create --clock host' 'clock is caller' "$quipu" -s "$segment.2" create --clock host
     misuses 'create --mode 0666' 'never writable by others' "$quipu" -s "$segment.2" create --mode 0666
     misuses 'create --mode 0' 'octal' "$quipu" -s "$segment.2" create --mode 0
@@ -94,14 +97,14 @@ test_usage() {
     misuses 'an unknown option of a verb' 'quipu get: unrecognized option' "$quipu" get a --counters=3
     misuses 'too few words' 'too few arguments' "$quipu" get
     misuses 'too many words' 'too many arguments' "$quipu" get a b
-    for verb in dump load peers enter; do
+    for verb in peers enter; do
         refuses "absent: $verb" 2 "\`$verb\` is not a verb.*" "$quipu" "$verb"
     done
     misuses 'absent: create --counters-max' 'unrecognized option' "$quipu" create --counters-max=9
     run "$quipu" --help
     verdict '--help' test "$status" -eq 0 -a ! -s "$scratch/err"
     sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' "$scratch/out" >"$scratch/verbs"
-    verdict '--help names the fifteen verbs' test "$(wc -l <"$scratch/verbs")" -eq 15
+    verdict '--help names the seventeen verbs' test "$(wc -l <"$scratch/verbs")" -eq 17
     while read -r verb; do
         run "$quipu" "$verb" --help
         verdict "$verb --help" grep -q "^Usage: quipu $verb" "$scratch/out"
@@ -162,7 +165,14 @@ test_counting() {
     quiet 'add 0' "$quipu" add c 0
     prints 'get' $'total=42 local=42 remote=0 previous=0 epoch=0 denied=0\n' "$quipu" get c
     answers 'get --json' 0 \
-        'j == {"key": "c", "total": 42, "local": 42, "remote": 0, "previous": 0, "epoch": 0, "denied": 0}' "$quipu" --json get c
+        '{n: j[n] for n in j if n != "replicas"} == {"key": "c", "total": 42, "local": 42, "remote": 0, "previous": 0, "epoch": 0, "denied": 0}' "$quipu" --json get c
+    local replica
+    replica=$("$quipu" stat | awk '$1 == "replica" { print $2 }')
+    verdict 'a replica is sixteen digits' test "${#replica}" -eq 16
+    answers 'get --json: who has contributed what' 0 \
+        'j["replicas"] == [{"replica": "'"$replica"'", "count": 42, "epoch": 0, "own": True, "current": True, "stamped_ms": 0}]' "$quipu" --json get c
+    answers 'list --json: who has contributed what' 0 \
+        '[k["replicas"] for k in j] == [[{"replica": "'"$replica"'", "count": 42, "epoch": 0, "own": True, "current": True, "stamped_ms": 0}]]' "$quipu" list --json c
     answers 'add --json' 0 'j == {"key": "c", "added": 8}' "$quipu" add c 8 --json
     refuses 'get: no such key' 1 "${is}there is no such key" "$quipu" get nobody
     quiet 'add 0 makes no key' "$quipu" add nobody 0
@@ -291,6 +301,8 @@ test_care() {
         grep -qE '^counters +65[0-9]{3}  keys that fit$' "$scratch/out"
     answers 'stat --json' 0 'j["counters_used"] > 5 and int(j["replica"], 16) > 0 and j["created_unix_ms"] > 1.6e12' \
         "$quipu" --json stat
+    answers 'stat: nobody is told' 0 '[j[n] for n in ("gossip", "replicas", "replicas_retired", "stream_sequence", "tombstones_waiting", "graves", "marks")] == [0] * 7' \
+        "$quipu" stat --json
     prints 'check' $'sound\n' "$quipu" check
     answers 'check --json' 0 'j == {"sound": True}' "$quipu" check --json
     run "$quipu" reap
@@ -406,6 +418,9 @@ test_limit_kinds
 test_overflow
 test_top
 test_top_rates
+test_dump
+test_dump_of_a_dump
+test_dump_refusals
 test_replay
 test_replay_odd_lines
 test_replay_against_model

@@ -63,7 +63,8 @@ runtime_includes_shm() {
     # shellcheck disable=SC2046 # names without spaces
     outsiders runtime $(sources shm) | none
 }
-tool_includes_the_public_header() { outsiders runtime/cli quipu.h | none; }
+sync_includes_the_agents_interface() { outsiders sync runtime/agent.h shm/layout.h | none; }
+tool_includes_the_public_header() { outsiders runtime/cli quipu.h sync/dump.h | none; }
 examples_include_the_public_header() {
     local folder
     { outsiders examples quipu.h && for folder in examples/*/; do outsiders "${folder%/}" quipu.h; done; } | none
@@ -84,7 +85,19 @@ calls() {
         grep -E "($regex) *\("
 }
 
-product=(shm runtime runtime/cli)
+# PATTERN FILE...: includes of that library in sync elsewhere than in those files.
+library_included_elsewhere() {
+    local pattern=$1
+    shift
+    grep -nE "^ *# *include <($pattern)" sync/*.[ch] | grep -vE "^sync/($(IFS='|'; echo "$*")):"
+}
+libraries_of_sync_have_their_files() {
+    { library_included_elsewhere 'jemalloc/' 'alloc\.c'
+      library_included_elsewhere 'urcu' 'map\.c'
+      library_included_elsewhere 'lz4|zstd|xxhash' 'wire_codec\.c' 'dump_file\.c' ; } | none
+}
+
+product=(shm runtime runtime/cli sync)
 
 mapping_has_three_places() {
     calls 'mmap|mmap64|munmap|mremap|madvise|mprotect|shm_open|memfd_create' "${product[@]}" |
@@ -159,6 +172,10 @@ format_fields() {
         section ~ /^## Record/ { rows("qp_record", $2 + 0, "", $3); if ($4 ~ /[0-9]/) rows("qp_slot", $4 + 0, "", $5) }
         section ~ /^## Entry/ { rows("qp_entry", $2 + 0, $3, $4) }
         section ~ /^Shard block:/ { rows("qp_shard", $2 + 0, $3, $4) }
+        section ~ /^Shard point:/ { rows("qp_shard_point", $2 + 0, $3, $4) }
+        section ~ /^Ledger head:/ { rows("qp_ledger", $2 + 0, $3, $4) }
+        section ~ /^Ledger replica:/ { rows("qp_replica", $2 + 0, $3, $4) }
+        section ~ /^Ledger grave:/ { rows("qp_grave", $2 + 0, $3, $4) }
         section ~ /^Strategy table:/ { rows("qp_row", $2 + 0, $3, $4) }' shm/FORMAT.md
 }
 
@@ -194,7 +211,9 @@ format_has_the_layouts_version() {
 status=0
 verdict "shm includes nothing but itself" shm_includes_itself_only
 verdict "the runtime includes itself and shm" runtime_includes_shm
-verdict "the tool includes nothing of the library but quipu.h" tool_includes_the_public_header
+verdict "sync includes itself and the agent's interface" sync_includes_the_agents_interface
+verdict "in sync each library has one file" libraries_of_sync_have_their_files
+verdict "the tool includes nothing of ours but quipu.h and sync/dump.h" tool_includes_the_public_header
 verdict "examples include nothing of the library but quipu.h" examples_include_the_public_header
 verdict "quipu.h includes stddef.h and stdint.h" public_header_stands_alone
 verdict "memory is mapped in shm/segment.c, runtime/handle.c and, for the board of replay, in the tool" mapping_has_three_places

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # run.sh [STAGE...]: installs what is missing, builds with gcc and with clang, and runs every test. Warnings are errors.
-# Stages, all of them by default: gcc clang sanitize mutants examples models. QUIPU_TEST_SCALE=N makes the long runs N times longer.
+# Stages, all of them by default: gcc clang sanitize fuzz mutants examples models. QUIPU_TEST_SCALE=N makes the long runs N times longer.
 # Builds lie in build-test/; each stage prints how long it took, and the last line counts what passed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -69,6 +69,9 @@ do_sanitize() {
         tests_in sanitize -L '^(unit|scenario)$'
 }
 
+# Each fuzzer for QUIPU_FUZZ_SECONDS.
+do_fuzz() { ./tests/fuzz/run.sh ${QUIPU_FUZZ_SECONDS:+"$QUIPU_FUZZ_SECONDS"}; }
+
 do_mutants() { ./tests/mutants.sh; }
 
 do_examples() {
@@ -87,13 +90,13 @@ do_examples() {
 }
 
 if [ $# -eq 0 ]; then
-    set -- gcc clang sanitize mutants examples models
+    set -- gcc clang sanitize fuzz mutants examples models
     ./tests/models/run.sh >"$out/models.log" 2>&1 &
     models=$!
 fi
 for name in "$@"; do
     case $name in
-    gcc | clang | models | sanitize | mutants | examples) stage "$name" "do_$name" ;;
+    gcc | clang | models | sanitize | fuzz | mutants | examples) stage "$name" "do_$name" ;;
     *)
         sed -n '3,5s/^# //p' "$0" >&2
         exit 2

@@ -51,6 +51,13 @@ static const struct figure {
     FIGURE(evicted_forgotten, "of them, whose use was forgotten too early, for want of room"),
     FIGURE(overflow_denied, "new keys denied, or refused, for want of room"),
     FIGURE(overflow_allowed, "new keys allowed uncounted for want of room"),
+    FIGURE(gossip, "1: an agent tells other hosts, or did once"),
+    FIGURE(replicas, "other replicas that it ever heard of"),
+    FIGURE(replicas_retired, "of them, silent for too long to be waited for"),
+    FIGURE(stream_sequence, "statements made to others"),
+    FIGURE(tombstones_waiting, "deleted keys that some host may not have heard of"),
+    FIGURE(graves, "what is kept of deleted keys that all had heard of"),
+    FIGURE(marks, "keys changed since the agent last looked"),
     FIGURE(fence, "1: readers fence for themselves"),
     FIGURE(clock_caller, "1: the segment's time is its callers'"),
 };
@@ -73,14 +80,11 @@ static void print_stat(const struct quipu_stat *stat)
         printf("%-20s  %20" PRIu64 "  %s\n", figures[i].name, figure_of(stat, &figures[i]), figures[i].meaning);
 }
 
-/* The replica is all of 64 bits, more than a JSON reader's numbers are sure to hold: it goes as text. */
 static json_t *stat_json(const struct quipu_stat *stat)
 {
-    char replica[17];
-    snprintf(replica, sizeof replica, "%016" PRIx64, stat->replica);
     json_t *answer = json_object();
     json_object_set_new(answer, "created_unix_ms", json_integer((json_int_t)stat->created_unix_ms));
-    json_object_set_new(answer, "replica", json_string(replica));
+    json_object_set_new(answer, "replica", qp_cli_json_replica(stat->replica));
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
         json_object_set_new(answer, figures[i].name, json_integer((json_int_t)figure_of(stat, &figures[i])));
     return answer;

@@ -171,8 +171,8 @@ int qp_cli_get(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, cha
     int error = quipu_get(one.q, one.key.bytes, one.key.count, &count);
     if (error)
         return fail_key(cli, &one, error);
-    quipu_close(one.q);
     if (!cli->json) {
+        quipu_close(one.q);
         printf("total=%" PRId64 " local=%" PRId64 " remote=%" PRId64 " previous=%" PRId64 " epoch=%" PRIu64
                " denied=%" PRId64 "\n",
                count.total, count.local, count.remote, count.previous, count.epoch, count.denied);
@@ -181,6 +181,12 @@ int qp_cli_get(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, cha
     json_t *answer = json_object();
     qp_cli_json_text(answer, "key", one.key.bytes, one.key.count);
     qp_cli_json_count(answer, &count);
+    error = qp_cli_json_shares(answer, one.q, one.key.bytes, one.key.count);
+    if (error) {
+        json_decref(answer);
+        return fail_key(cli, &one, error);
+    }
+    quipu_close(one.q);
     return qp_cli_json_answer(answer);
 }
 

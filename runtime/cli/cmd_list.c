@@ -97,25 +97,31 @@ static int print_table(struct quipu *q, const struct qp_cli_key *prefix)
     return quipu_each(q, prefix->bytes, prefix->count, print_row, &table);
 }
 
+struct elements {
+    struct quipu *q;
+    size_t printed;
+};
+
 static int print_element(const struct quipu_item *item, void *arg)
 {
-    size_t *printed = arg;
+    struct elements *elements = arg;
     json_t *element = json_object();
     qp_cli_json_text(element, "key", item->key, item->key_bytes);
     json_object_set_new(element, "kind", json_string(qp_cli_kind_name(item->kind)));
     qp_cli_json_count(element, &item->count);
     qp_cli_json_limit(element, item);
-    fputs((*printed)++ ? ",\n" : "\n", stdout);
+    int error = qp_cli_json_shares(element, elements->q, item->key, item->key_bytes);
+    fputs(elements->printed++ ? ",\n" : "\n", stdout);
     qp_cli_json_write(element);
-    return 0;
+    return error;
 }
 
 /* An array with one element a line. */
 static int print_json(struct quipu *q, const struct qp_cli_key *prefix)
 {
-    size_t printed = 0;
+    struct elements elements = {.q = q};
     putchar('[');
-    int error = quipu_each(q, prefix->bytes, prefix->count, print_element, &printed);
+    int error = quipu_each(q, prefix->bytes, prefix->count, print_element, &elements);
     puts("\n]");
     return error;
 }

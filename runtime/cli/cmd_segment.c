@@ -15,11 +15,12 @@ struct create {
     const char *strategies_path;
 };
 
-enum { KEY_COUNTERS = 0x200, KEY_THREADS, KEY_MODE, KEY_FENCE, KEY_CLOCK, KEY_IF_MISSING, KEY_STRATEGIES };
+enum { KEY_COUNTERS = 0x200, KEY_THREADS, KEY_MODE, KEY_FENCE, KEY_CLOCK, KEY_IF_MISSING, KEY_STRATEGIES, KEY_HOSTS };
 
 static const struct argp_option create_options[] = {
     {"counters", KEY_COUNTERS, "N", 0, "keys that fit, 1 to 67108864 (65536)", 0},
     {"threads", KEY_THREADS, "N", 0, "threads, over all processes, that may use it at once, 1 to 4095 (1024)", 0},
+    {"hosts", KEY_HOSTS, "N", 0, "hosts that will share its counters through agents, 1 to 64 (1)", 0},
     {"mode", KEY_MODE, "MODE", 0, "of the file, as in chmod; never writable by others (0660)", 0},
     {"fence", KEY_FENCE, NULL, 0,
      "readers fence for themselves, and nobody calls membarrier(2): for hosts with isolated CPUs", 0},
@@ -49,6 +50,9 @@ static error_t parse_create(int key, char *arg, struct argp_state *state, void *
         return 0;
     case KEY_THREADS:
         create->options.threads = (uint32_t)qp_cli_option_number(state, "threads", arg, 1, 4095);
+        return 0;
+    case KEY_HOSTS:
+        create->options.hosts = (uint32_t)qp_cli_option_number(state, "hosts", arg, 1, 64);
         return 0;
     case KEY_MODE:
         create->options.mode = read_mode(arg, state);

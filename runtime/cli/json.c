@@ -2,6 +2,8 @@
 /* json.c: keys and counts in JSON, and the printing of answers. */
 #include "json.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -49,6 +51,30 @@ void qp_cli_json_count(json_t *object, const struct quipu_count *count)
     json_object_set_new(object, "previous", json_integer(count->previous));
     json_object_set_new(object, "epoch", json_integer((json_int_t)count->epoch));
     json_object_set_new(object, "denied", json_integer(count->denied));
+}
+
+/* The replica is all of 64 bits, more than a JSON reader's numbers are sure to hold: it goes as text. */
+json_t *qp_cli_json_replica(uint64_t replica)
+{
+    char text[17];
+    snprintf(text, sizeof text, "%016" PRIx64, replica);
+    return json_string(text);
+}
+
+static int append_share(const struct quipu_share *share, void *list)
+{
+    json_t *element = json_pack("{s:o, s:I, s:I, s:b, s:b, s:I}", "replica", qp_cli_json_replica(share->replica), "count",
+                                (json_int_t)share->count, "epoch", (json_int_t)share->epoch, "own", (int)share->own,
+                                "current", (int)share->current, "stamped_ms", (json_int_t)share->stamped_ms);
+    return json_array_append_new(list, element) ? -ENOMEM : 0;
+}
+
+int qp_cli_json_shares(json_t *object, struct quipu *q, const void *key, size_t key_bytes)
+{
+    json_t *list = json_array();
+    int error = quipu_shares(q, key, key_bytes, append_share, list);
+    json_object_set_new(object, "replicas", list);
+    return error == -ENOENT ? 0 : error;
 }
 
 void qp_cli_json_limit(json_t *object, const struct quipu_item *item)

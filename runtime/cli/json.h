@@ -15,8 +15,14 @@ void qp_cli_json_text(json_t *object, const char *name, const void *text, size_t
 /* A number, or null where it is the one that means that there is none. */
 json_t *qp_cli_json_bounded(uint64_t number, uint64_t none);
 
+/* A replica's id: all of 64 bits, as text. */
+json_t *qp_cli_json_replica(uint64_t replica);
+
 /* Sets total, local, remote, previous, epoch and denied. */
 void qp_cli_json_count(json_t *object, const struct quipu_count *count);
+
+/* Sets replicas: who has contributed what. A key that went meanwhile has none. 0 or a code of quipu_shares. */
+int qp_cli_json_shares(json_t *object, struct quipu *q, const void *key, size_t key_bytes);
 
 /* Sets algorithm and window_ms of limits, and limit and remaining of these and of what is in flight; null where
  * there is no limit. */

@@ -23,6 +23,8 @@ static const struct qp_cli_verb verbs[] = {
     {"stat", "", "Print the segment's own figures.", qp_cli_stat},
     {"check", "", "Walk the segment and name the first broken invariant.", qp_cli_check},
     {"reap", "", "Clean up after dead processes until nothing is left to do.", qp_cli_reap},
+    {"dump", "FILE", "Write what the segment counts to a file.", qp_cli_dump},
+    {"load", "FILE", "Merge a dump's counters in; twice counts nothing twice.", qp_cli_load},
     {"replay", "[LOG|-]", "Ask what a limit would have done to the traffic of an access log.", qp_cli_replay},
     {0},
 };

@@ -36,7 +36,7 @@ _quipu_files() {
 }
 
 _quipu() {
-    local verbs='create destroy add get take set reset delete strategy list top stat check reap replay'
+    local verbs='create destroy add get take set reset delete strategy list top stat check reap dump load replay'
     local common='-s --segment --json --trust-owner --help --usage --version'
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local verb='' subverb='' choices=''
@@ -50,7 +50,7 @@ _quipu() {
     --strategies) _quipu_files "" && return ;;
     --clock) choices=caller ;;
     --by) [ "$verb" = top ] && choices='rate denied count' || choices='addr user path' ;;
-    --counters | --threads | --mode | --interval | --rows | --workers | --limit | --burst) return ;;
+    --counters | --threads | --hosts | --mode | --interval | --rows | --workers | --limit | --burst) return ;;
     kind) choices='counter limit inflight register' ;;
     merge) choices='epoch_max_wins last_writer_wins' ;;
     limit) choices=none ;;
@@ -63,9 +63,10 @@ _quipu() {
     *)
         case $verb/$subverb in
         /) choices="$verbs $common" ;;
-        create/) choices="--counters --threads --mode --fence --clock --if-missing --strategies $common" ;;
+        create/) choices="--counters --threads --hosts --mode --fence --clock --if-missing --strategies $common" ;;
         check/) choices="--quiet-segment $common" ;;
         top/) choices="--by --once --interval --rows $common" ;;
+        dump/ | load/) _quipu_files "$common" && return ;;
         replay/) _quipu_files "--by --workers --limit --window --algorithm --burst --rows $common" && return ;;
         strategy/) choices="put load list drop $common" ;;
         strategy/put) choices="kind= merge= limit= window= algorithm= burst= idle= overflow= shadow= scope= $common" ;;

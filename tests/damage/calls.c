@@ -97,6 +97,12 @@ static int visit_row(const void *prefix, size_t prefix_bytes, const struct quipu
 
 /* ---- groups of calls ------------------------------------------------------------------------------------------------------ */
 
+static int visit_share(const struct quipu_share *share, void *arg)
+{
+    *(uint64_t *)arg += share->own;
+    return 0;
+}
+
 static const struct filled_key *pick(struct calls *c)
 {
     return &filled_keys()[random_next(&c->random) % FILLED_KEYS];
@@ -105,9 +111,11 @@ static const struct filled_key *pick(struct calls *c)
 static void read_keys(struct calls *c, struct quipu *q)
 {
     struct quipu_count count;
+    uint64_t own = 0;
     for (int i = 0; i < FILLED_KEYS; i++) {
         const struct filled_key *k = &filled_keys()[i];
         CALL(quipu_get(q, k->bytes, k->byte_count, &count));
+        CALL(quipu_shares(q, k->bytes, k->byte_count, visit_share, &own));
     }
     const struct filled_key *k = pick(c);
     CALL(quipu_get_at(q, k->bytes, k->byte_count, 1, &count));

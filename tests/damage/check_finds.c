@@ -11,6 +11,9 @@
 #include "shm/block.h"
 #include "shm/flight.h"
 #include "shm/table.h"
+#include "told.h"
+
+#define FINDINGS_MAX 400
 
 /* ---- the stage ----------------------------------------------------------------------------------------------------------- */
 
@@ -131,6 +134,19 @@ static void leave_orphan(struct stage *stage)
     stage->place[ORPHAN] = block_place(&q->view, stage->orphan);
 }
 
+static void find_agents(struct stage *stage)
+{
+    const struct qp_view *view = &stage->filled.q->view;
+    stage->place[DELETED_BLOCK] = block_place(view, shard_of(stage, DELETED));
+    stage->place[EMPTIED_BLOCK] = block_place(view, shard_of(stage, EMPTIED));
+    stage->place[LEDGER] = (struct place){view->ledger, 0};
+    stage->place[REPLICA_1] = (struct place){&view->ledger->replica[1], 1};
+    stage->place[REPLICA_2] = (struct place){&view->ledger->replica[2], 2};
+    stage->place[GRAVE] = (struct place){view->graves, 0};
+    stage->place[MARKS] = (struct place){view->marks, 0};
+    stage->place[MARK_SUMMARY] = (struct place){view->mark_summary, 0};
+}
+
 static void set_stage(struct stage *stage, const char *segment)
 {
     filled_open(&stage->filled, segment);
@@ -142,6 +158,16 @@ static void set_stage(struct stage *stage, const char *segment)
     find_blocks(stage);
     find_tables(stage);
     find_buckets(stage);
+    find_agents(stage);
+}
+
+/* The same segment after an agent was at work in it. */
+static void tell_stage(struct stage *stage)
+{
+    told_make(&stage->filled);
+    filled_keep(&stage->filled);
+    find_blocks(stage);
+    find_agents(stage);
 }
 
 /* ---- the rows ---------------------------------------------------------------------------------------------------------- */
@@ -214,10 +240,16 @@ static const char *next_sentence(const char *at, char pattern[256])
     return at;
 }
 
-static bool is_provoked(const char *pattern, char findings[CHECK_ROWS_MAX][256])
+/* What the rows of both tables have found. */
+struct findings {
+    char text[FINDINGS_MAX][256];
+    size_t count;
+};
+
+static bool is_provoked(const char *pattern, const struct findings *findings)
 {
-    for (size_t i = 0; i < check_row_count; i++)
-        if (findings[i][0] && fnmatch(pattern, findings[i], 0) == 0)
+    for (size_t i = 0; i < findings->count; i++)
+        if (fnmatch(pattern, findings->text[i], 0) == 0)
             return true;
     return false;
 }
@@ -235,7 +267,7 @@ static char *read_source(const char *path)
 }
 
 /* Returns how many sentences of a source no row provokes. */
-static unsigned review(const char *path, char findings[CHECK_ROWS_MAX][256], unsigned *sentences)
+static unsigned review(const char *path, const struct findings *findings, unsigned *sentences)
 {
     char *text = read_source(path), pattern[256];
     unsigned missing = 0;
@@ -254,22 +286,32 @@ struct sources {
     char **paths;
 };
 
+/* Returns how many rows fail. */
+static unsigned run_rows(struct stage *stage, const struct row *rows, size_t row_count, struct findings *findings)
+{
+    unsigned failed = 0;
+    for (size_t i = 0; i < row_count; i++)
+        if (findings->count < FINDINGS_MAX && run_row(stage, &rows[i], findings->text[findings->count]))
+            findings->count++;
+        else
+            failed++;
+    return failed;
+}
+
 static int run(const char *segment, void *arg)
 {
     static struct stage stage;
-    static char findings[CHECK_ROWS_MAX][256];
+    static struct findings findings;
     const struct sources *sources = arg;
-    unsigned failed = 0, sentences = 0;
+    unsigned sentences = 0;
     set_stage(&stage, segment);
-    for (size_t i = 0; i < check_row_count; i++)
-        if (!run_row(&stage, &check_rows[i], findings[i])) {
-            findings[i][0] = 0;
-            failed++;
-        }
+    unsigned failed = run_rows(&stage, check_rows, check_row_count, &findings);
+    tell_stage(&stage);
+    failed += run_rows(&stage, told_rows, told_row_count, &findings);
     for (int i = 0; i < sources->count; i++)
-        failed += review(sources->paths[i], findings, &sentences);
-    printf("%zu corruptions, %u sentences in %d sources, %u failures\n", check_row_count, sentences, sources->count,
-           failed);
+        failed += review(sources->paths[i], &findings, &sentences);
+    printf("%zu corruptions, %u sentences in %d sources, %u failures\n", check_row_count + told_row_count, sentences,
+           sources->count, failed);
     filled_close(&stage.filled);
     return failed != 0;
 }

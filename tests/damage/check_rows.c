@@ -7,11 +7,6 @@
 #include "shm/strategy.h"
 #include "shm/word.h"
 
-#define FIELD(thing, type, field) thing, offsetof(struct type, field), sizeof(((struct type *)0)->field)
-#define WORD(thing) thing, 0, 8
-#define SET(v) 0, v, 0, NULL
-#define ADD(n) ~UINT64_C(0), 0, (uint64_t)(n), NULL
-#define OR(bits) ~UINT64_C(0), bits, 0, NULL
 #define STATE(state, argument) ~((UINT64_C(1) << 40) - 1), (uint64_t)(state) << QP_ARGUMENT_BITS | (argument), 0, NULL
 #define MAKE(function) 0, 0, 0, function
 
@@ -32,8 +27,9 @@ const struct row check_rows[] = {
      "header: the safe epoch * is ahead of the epoch *"},
     {"flags", BESIDE, FIELD(HEADER, qp_header, flags), SET(2), "header: unknown flags"},
     {"slots_high", BESIDE, FIELD(HEADER, qp_header, slots_high), SET(9), "header: more slots in use than there are"},
-    {"stamp_sequence", BESIDE, FIELD(HEADER, qp_header, stamp_sequence), SET(1),
-     "header: a word of the agent's, without an agent"},
+    {"gossip", BESIDE, FIELD(HEADER, qp_header, gossip), SET(2), "header: a word of the agent's is neither 0 nor 1"},
+    {"harvest_all", BESIDE, FIELD(HEADER, qp_header, harvest_all), SET(2),
+     "header: a word of the agent's is neither 0 nor 1"},
     {"clock_ms", BESIDE, FIELD(HEADER, qp_header, clock_ms), SET(UINT64_C(1) << 60),
      "header: its clock is out of range"},
     {"sweep_cursor", BESIDE, FIELD(HEADER, qp_header, sweep_cursor), SET(UINT64_C(1) << 63),
@@ -273,7 +269,7 @@ const struct row check_rows[] = {
     {"algorithm of the units", BESIDE, FIELD(FLIGHT, qp_entry, traits), OR(UINT64_C(1) << 62),
      "entry %u: unknown algorithm"},
     {"remote", BESIDE, FIELD(LIMIT, qp_entry, remote[1]), SET(1),
-     "entry %u: a field that this version does not use is not 0"},
+     "entry %u: counts of other hosts, in something that has none"},
     {"reserved", BESIDE, FIELD(SLIDING, qp_entry, reserved0), SET(1),
      "entry %u: a field that this version does not use is not 0"},
     {"denied", BESIDE, FIELD(PLAIN, qp_entry, denied), SET(1), "entry %u: denials of something that denies nothing"},
@@ -329,7 +325,17 @@ const struct row check_rows[] = {
      "entry *: its shard block belongs to something else"},
     {"base", BESIDE, FIELD(RESET_BLOCK, qp_shard, own[0].base), ADD(1000),
      "entry *: its base 1010 is above its cell 12"},
-    {"flags", BESIDE, FIELD(RESET_BLOCK, qp_shard, flags), OR(2), "entry *: unknown flags in its shard block"},
+    {"flags", BESIDE, FIELD(RESET_BLOCK, qp_shard, flags), OR(4), "entry *: unknown flags in its shard block"},
+    {"to be collected", BESIDE, FIELD(DELETED_BLOCK, qp_shard, flags), OR(2),
+     "entry *: something was said of it to others, without an agent"},
+    {"points, of nobody", BESIDE, FIELD(RESET_BLOCK, qp_shard, point_count), SET(1),
+     "entry *: its shard block belongs to something else"},
+    {"stated", BESIDE, FIELD(RESET_BLOCK, qp_shard, stated), SET(1),
+     "entry *: something was said of it to others, without an agent"},
+    {"tombstone's place", BESIDE, FIELD(REVIVED_BLOCK, qp_shard, tombstone_sequence), SET(1),
+     "entry *: something was said of it to others, without an agent"},
+    {"time of no tombstone", BESIDE, FIELD(RESET_BLOCK, qp_shard, tombstone_seen_s), SET(1),
+     "entry *: a floor, a place or a time of a tombstone that is not there"},
     {"deleted flag", BESIDE, FIELD(RESET_BLOCK, qp_shard, flags), OR(1), "entry *: deleted, without a tombstone"},
     {"tombstone's time", BESIDE, FIELD(REVIVED_BLOCK, qp_shard, tombstone.timestamp), SET(0),
      "entry *: deleted, without a tombstone"},
@@ -342,13 +348,12 @@ const struct row check_rows[] = {
      "entry *: a change without a version"},
     {"window's version", BESIDE, FIELD(LIMIT_BLOCK, qp_shard, tombstone.timestamp), SET(0),
      "entry *: a change without a version"},
-    {"stamped point", BESIDE, FIELD(RESET_BLOCK, qp_shard, stamped[1].count), SET(1),
-     "entry *: a stamped point without an agent"},
     {"epoch", BESIDE, FIELD(REVIVED_BLOCK, qp_shard, own[0].epoch), SET(0),
      "entry *: its own epoch 0 is not above its floor 0"},
     {"floor", BESIDE, FIELD(REVIVED_BLOCK, qp_shard, floor), SET(5),
      "entry *: its own epoch 1 is not above its floor 5"},
-    {"floor of a reset", BESIDE, FIELD(RESET_BLOCK, qp_shard, floor), SET(1), "entry *: a floor without a tombstone"},
+    {"floor of a reset", BESIDE, FIELD(RESET_BLOCK, qp_shard, floor), SET(1),
+     "entry *: a floor, a place or a time of a tombstone that is not there"},
     {"second epoch", BESIDE, FIELD(RESET_BLOCK, qp_shard, own[1].epoch), SET(1),
      "entry *: a second epoch in something that has one"},
     {"register's epoch", BESIDE, FIELD(REGISTER_BLOCK, qp_shard, own[0].epoch), SET(1),
@@ -421,10 +426,19 @@ const struct row check_rows[] = {
     {"shard let go", QUIET, FIELD(RESET, qp_entry, shard), SET(0),
      "block *: in use, but its parent does not refer to it"},
 
+    /* ---- the agent's, where there never was one ---- */
+    {"sequence", BESIDE, FIELD(LEDGER, qp_ledger, sequence), SET(1), "ledger: written, without an agent"},
+    {"joined", BESIDE, FIELD(LEDGER, qp_ledger, joined), SET(1), "ledger: written, without an agent"},
+    {"incarnation", BESIDE, FIELD(LEDGER, qp_ledger, incarnation), SET(1), "ledger: written, without an agent"},
+    {"round_ms", BESIDE, FIELD(LEDGER, qp_ledger, round_ms), SET(1), "ledger: written, without an agent"},
+    {"replica", BESIDE, FIELD(REPLICA_1, qp_replica, id), SET(5), "replica 1: known, without an agent"},
+    {"grave", BESIDE, FIELD(GRAVE, qp_grave, hash), SET(5), "grave 0: dug, without an agent"},
+    {"mark", BESIDE, WORD(MARKS), SET(2), "marks: word 0 is not 0, without an agent"},
+    {"mark summary", BESIDE, WORD(MARK_SUMMARY), SET(1), "marks: summary 0 is not 0, without an agent"},
+
     /* ---- hints ---- */
     {"hint, set", QUIET, WORD(HINTS), OR(UINT64_C(1) << 63), "class 2: the hint of 63 says in use, and it is not"},
     {"hint, clear", QUIET, WORD(HINTS), SET(0), "class 2: the hint of 0 says free, and it is not"},
     {"hint summary", QUIET, WORD(HINT_SUMMARY), OR(2), "class 2: 64 is free in a stretch that is said to be full"},
 };
 const size_t check_row_count = sizeof check_rows / sizeof *check_rows;
-_Static_assert(sizeof check_rows / sizeof *check_rows <= CHECK_ROWS_MAX, "room for what they find");

@@ -39,6 +39,14 @@ enum thing {
     BUCKET_BLOCK,
     UNITS,      /* the first block of FLIGHT, all its units held; the second, some of them */
     UNITS_MORE,
+    DELETED_BLOCK,
+    EMPTIED_BLOCK,
+    LEDGER,
+    REPLICA_1, /* places in the ledger */
+    REPLICA_2,
+    GRAVE, /* the first */
+    MARKS, /* the first word of each level */
+    MARK_SUMMARY,
     ORPHAN,      /* in half-done segments: a block whose parent has replaced it */
     LIMIT_REFUND, /* the word of refunds of the window that is used: of LIMIT; of LIMIT_RESET */
     RESET_REFUND,
@@ -95,8 +103,18 @@ struct row {
     const char *finding; /* the sentence; %u: the thing's number */
 };
 
-#define CHECK_ROWS_MAX 256
+/* The notation of rows: what changes, and into what. */
+#define FIELD(thing, type, field) thing, offsetof(struct type, field), sizeof(((struct type *)0)->field)
+#define WORD(thing) thing, 0, 8
+#define SET(v) 0, v, 0, NULL
+#define ADD(n) ~UINT64_C(0), 0, (uint64_t)(n), NULL
+#define OR(bits) ~UINT64_C(0), bits, 0, NULL
+
 extern const struct row check_rows[];
 extern const size_t check_row_count;
+
+/* Of a segment with an agent's leavings in it. */
+extern const struct row told_rows[];
+extern const size_t told_row_count;
 
 #endif

@@ -4,15 +4,16 @@
  * Each case puts the sound bytes back, changes one to eight places of a segment that is open for writing and for reading,
  * and makes every public call; in a part of the cases it also opens the segment anew. The product's sources are built into
  * this program with AddressSanitizer and UndefinedBehaviorSanitizer, and every mapping of a segment has guard pages around it.
- * A case is drawn from its number alone: "flips NUMBER" runs that one. */
+ * A case is drawn from its number alone: "flips NUMBER" runs that one. Those with an odd number start from a segment in which an agent was at work. */
 #include <sys/mman.h>
 
 #include "calls.h"
 #include "guard.h"
 #include "hostile.h"
+#include "told.h"
 
 #define CASES 100000
-#define PROCESSES 2
+#define PROCESSES 2 /* even: cases with an odd number are those of one of them */
 #define GUARD_BYTES (1u << 20)
 
 size_t __sanitizer_get_current_allocated_bytes(void); /* gcc comes without the header */
@@ -68,11 +69,16 @@ static struct range range_of(const struct filled *f, const void *at, size_t byte
     return (struct range){(size_t)((const unsigned char *)at - f->q->view.base), bytes};
 }
 
+static size_t block_bytes(const struct filled *f, uint32_t block)
+{
+    return f->q->view.class_of[qp_block_class(block)].bytes;
+}
+
 /* A block, by a reference of the sound segment; where there is none, the entry that has no reference. */
 static struct range block_of(const struct filled *f, uint32_t block, const struct qp_entry *instead)
 {
     const struct qp_block *at = block ? qp_block_at(&f->q->view, block) : NULL;
-    return at ? range_of(f, at, 128) : range_of(f, instead, sizeof *instead);
+    return at ? range_of(f, at, block_bytes(f, block)) : range_of(f, instead, sizeof *instead);
 }
 
 /* A part of the segment; the parts that steer the algorithms more often than their size would have it. */
@@ -83,7 +89,7 @@ static struct range pick_range(const struct filled *f, uint64_t *random)
     const struct qp_entry *entry = &view->entries[f->entry[random_next(random) % FILLED_ENTRIES]];
     const struct qp_entry *as_was = (const void *)(f->image + range_of(f, entry, 0).from);
     const struct qp_class *k = &view->class_of[1 + random_next(random) % (QP_CLASS_COUNT - 1)];
-    switch (random_next(random) % 16) {
+    switch (random_next(random) % 19) {
     case 0:
         return range_of(f, view->header, sizeof(struct qp_identity));
     case 1:
@@ -112,6 +118,12 @@ static struct range pick_range(const struct filled *f, uint64_t *random)
         return block_of(f, as_was->key_block, entry);
     case 14:
         return range_of(f, qp_block_at(view, (uint32_t)sound->strategy), 512);
+    case 15:
+        return range_of(f, view->ledger, 4 * sizeof(struct qp_replica));
+    case 16:
+        return range_of(f, view->marks, 2 * 64);
+    case 17:
+        return range_of(f, view->graves, 2 * sizeof *view->graves);
     default:
         return (struct range){0, f->bytes};
     }
@@ -132,7 +144,7 @@ static void mislead(const struct filled *f, uint64_t *random)
     const uint64_t arguments[] = {0, other, f->q->private_->tenant.owner, view->header->epoch,
                                   view->header->epoch_safe - 1};
     uint64_t argument = arguments[random_next(random) % 5];
-    uint64_t state = qp_state_next(entry->state, (enum qp_state)(random_next(random) % 7), argument);
+    uint64_t state = qp_state_next(entry->state, (enum qp_word_state)(random_next(random) % 7), argument);
     switch (random_next(random) % 8) {
     case 0:
         entry->link = random_next(random) % 4 ? link : link | QP_LINK_MARK;
@@ -226,6 +238,8 @@ static int run_cases(struct share *share, const char *segment, uint64_t first, u
     struct calls c = {0};
     calls_watch(&share->progress);
     filled_open(&f, segment);
+    if (first % 2)
+        told_make(&f);
     calls_open(&c, segment);
     filled_keep(&f);
     size_t allocated = 0;

@@ -94,7 +94,7 @@ static uint64_t forged(uint64_t old, int how)
     case 2:
         return old * 2 + 1;
     case 3:
-        return old / 2 + (old < 2);
+        return old / 2 + (old == 0);
     case 4:
         return old ^ UINT64_C(0x80000000);
     case 5:
@@ -155,7 +155,8 @@ static void other_sizes(struct bench *b)
     for (int i = 0; i < OTHER_SIZES; i++) {
         struct qp_sizes sizes = {(uint32_t)(1 + random_next(&b->random) % 200),
                                  (uint32_t)(1 + random_next(&b->random) % 20),
-                                 (uint32_t)(4096 + random_next(&b->random) % 4096)};
+                                 (uint32_t)(4096 + random_next(&b->random) % 4096),
+                                 (uint32_t)(1 + random_next(&b->random) % 64)};
         struct qp_identity identity;
         qp_layout_plan(&sizes, &identity);
         memcpy(identity.boot_id, sound->boot_id, sizeof identity.boot_id);

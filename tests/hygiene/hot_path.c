@@ -8,6 +8,9 @@
  * an opendir, a qsort): the linker's --wrap would only see the calls that our own objects make. */
 #include <errno.h>
 
+#include "runtime/clock.h"
+#include "shm/block.h"
+#include "shm/table.h"
 #include "support.h"
 
 /* ---- the heap, counted ---------------------------------------------------------------------------------------------- */
@@ -114,6 +117,8 @@ static int get_by_handle(struct hot *hot, uint64_t count)
     return errors;
 }
 
+#define TOLD "told: of 16 byte"
+
 /* Limits: the first byte of their key says which. */
 static int take_key(struct hot *hot, uint64_t count, const char *key, int expected)
 {
@@ -149,6 +154,19 @@ static int take_by_handle(struct hot *hot, uint64_t count)
     for (uint64_t i = 0; i < count; i++)
         errors |= quipu_counter_take(&hot->limit, 1, &hot->verdict);
     return errors;
+}
+
+/* With an agent at work: who changes a key marks it, and every limit has a shard block. */
+static int add_told(struct hot *hot, uint64_t count)
+{
+    hot->q->view.header->gossip = 1;
+    return add_by_handle(hot, count);
+}
+
+static int take_told(struct hot *hot, uint64_t count)
+{
+    hot->q->view.header->gossip = 1;
+    return take_key(hot, count, TOLD, 0);
 }
 
 static int enter_leave(struct hot *hot, uint64_t count)
@@ -215,6 +233,7 @@ static const struct {
     {"take_fixed", take_fixed}, {"take_by_handle", take_by_handle},
     {"take_sliding", take_sliding}, {"take_bucket", take_bucket},
     {"take_denied", take_denied}, {"enter_leave", enter_leave},
+    {"add_told", add_told},     {"take_told", take_told},
     {"take_evicting", take_evicting},
     {"set", set_key},           {"reset", reset_key},
     {"delete", delete_key},
@@ -256,6 +275,29 @@ static int run(struct hot *hot, const char *way, uint64_t count)
     return 2;
 }
 
+/* What an agent writes: a block with our own point and those of three others, of today and of yesterday, and what others have counted. */
+static void tell(struct quipu *q, const char *text)
+{
+    int error = 0;
+    struct qp_worker *worker = qp_thread_worker(q, &error);
+    struct qp_key key = qp_key_make(&q->view, text, 16);
+    struct qp_entry *entry = qp_table_find(&q->view, &key, &error);
+    uint64_t window_ms = qp_traits_window_ms(entry->traits), window = qp_clock_unix_ms() / window_ms;
+    uint32_t block, index = qp_entry_index(&q->view, entry);
+    if (!qp_block_alloc(worker, QP_BLOCK_SHARD, index, qp_shard_payload(8), &block))
+        qp_test_must(-QUIPU_EFULL, "a block");
+    struct qp_shard *shard = (struct qp_shard *)(void *)qp_block_at(&q->view, block);
+    for (uint32_t i = 0; i < 8; i++)
+        shard->point[i] = (struct qp_shard_point){.epoch = ((window - 1 + i % 2) * window_ms) << 16,
+                                                  .count = 7,
+                                                  .timestamp = 1 + i,
+                                                  .origin = qp_origin_make(1 + i, i / 2)};
+    shard->point_count = 8;
+    qp_store_release(&entry->shard, qp_ref_next(entry->shard, block));
+    qp_block_published(worker, qp_block_class(block), qp_block_index(block), index);
+    qp_store_release(&entry->remote[window & 1], qp_epoch_tag(window, 0) | 21);
+}
+
 /* Limits that are far away, one that is reached, one in flight. Each key is there already, its window open for a day. */
 static void prepare_limits(struct hot *hot)
 {
@@ -267,6 +309,7 @@ static void prepare_limits(struct hot *hot)
                   {"sliding: 16 byte", QUIPU_KIND_LIMIT, QUIPU_ALGORITHM_SLIDING, QUIPU_LIMIT_MAX},
                   {"bucket: 16 bytes", QUIPU_KIND_LIMIT, QUIPU_ALGORITHM_BUCKET, QUIPU_LIMIT_MAX},
                   {"reached: 16 byte", QUIPU_KIND_LIMIT, QUIPU_ALGORITHM_FIXED, 1},
+                  {TOLD, QUIPU_KIND_LIMIT, QUIPU_ALGORITHM_FIXED, QUIPU_LIMIT_MAX},
                   {"evicting:", QUIPU_KIND_LIMIT, QUIPU_ALGORITHM_FIXED, 10},
                   {"in flight: 16 b.", QUIPU_KIND_INFLIGHT, 0, 100}};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
@@ -276,8 +319,9 @@ static void prepare_limits(struct hot *hot)
             s.window_ms = 86400000;
         qp_test_must(quipu_strategy_put(hot->q, limits[i].key, strcspn(limits[i].key, ":"), &s), "strategy_put");
     }
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 5; i++)
         qp_test_must(quipu_take(hot->q, limits[i].key, 16, 1, NULL), "take");
+    tell(hot->q, TOLD);
     qp_test_must(quipu_counter_open(hot->q, limits[0].key, 16, &hot->limit), "counter_open");
     qp_test_must(quipu_counter_take(&hot->limit, 1, NULL), "counter_take");
     qp_test_must(take_fixed(hot, 1) | enter_leave(hot, 1), "first calls");

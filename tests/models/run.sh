@@ -223,5 +223,31 @@ mutant evict FORGET_FIRST "-DEVICTORS=2 -DDIFFER"
 mutant evict RECALL_BEFORE_FIND "-DLIMIT=1"
 mutant evict INSERT_IN_NEW_SECTION "-DLIMIT=1 -DT0=1"
 
+# ---- marks and their harvest
+right harvest ""
+right harvest "-DA0=1 -DRESETS=1 -DKILLS=1"
+right harvest "-DKILLS=1 -DSHARED"
+right harvest "-DA0=1 -DAGENT_KILLS=1 -DKILLS=1"
+right harvest "-DA0=1 -DAGENT_KILLS=1 -DRESETS=1 -DSHARED"
+if [ "$SCALE" -ge 2 ]; then
+    STORE=-DCOLLAPSE
+    right harvest "-DA0=1 -DA1=1 -DA2=1 -DSHARED"
+    right harvest "-DRESETS=1 -DKILLS=1"
+    right harvest "-DAGENT_KILLS=1 -DSHARED"
+    STORE=-DSFH
+fi
+total harvest
+mutant harvest TAKE_AFTER_READ ""
+mutant harvest MARK_BEFORE_CHANGE ""
+mutant harvest ABOVE_FIRST ""
+mutant harvest WORDS_FIRST ""
+mutant harvest ONE_LOOK ""
+mutant harvest PUBLISH_BLINDLY "-DRESETS=1"
+mutant harvest NO_GRACE ""
+mutant harvest RECOVER_SILENTLY "-DKILLS=1"
+mutant harvest NOT_ASKED "-DKILLS=1"
+mutant harvest NEXT_AGENT_GOES_ON "-DAGENT_KILLS=1"
+mutant harvest NOBODY_GETS_HERE ""
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -11,6 +11,8 @@ act_function act_add, act_add_at, act_counter_add, act_counter_add_at, act_set, 
 act_function act_take, act_take_at, act_counter_take, act_counter_take_at, act_refund, act_take_many, act_take_many_at;
 act_function act_enter, act_leave, act_enter_leave, act_enter_by, act_leave_by, act_rules, act_holders, act_evict,
     act_seal; /* action_limits.c */
+act_function act_agent_open, act_agent_say, act_agent_reset, act_agent_end, act_agent_set, act_agent_collect, act_agent_harvest,
+    act_agent_remote; /* action_agent.c */
 act_function act_strategy_put, act_strategy_drop, act_strategy_load;
 act_function act_upkeep, act_upkeep_to_rest, act_upkeep_budget, act_sweep;
 act_function act_open, act_open_name, act_close, act_open_close;
@@ -75,6 +77,9 @@ enum take_list {
 
 /* Whether what the call returns says how much it happened to do, and so depends on what others did. */
 bool action_result_varies(const struct action *action);
+
+/* Makes this process the agent; fits operation.h's prepare. */
+void action_begin_agent(struct stage *stage, const struct action *action);
 
 /* Runs one action in this process. */
 int action_run(struct stage *stage, struct action action);

@@ -109,7 +109,7 @@ static void say_entry(struct content *out, const struct qp_view *view, const str
                       uint32_t living)
 {
     struct qp_reading reading;
-    enum qp_state state = qp_state_of(qp_load_acquire(&entry->state));
+    enum qp_word_state state = qp_state_of(qp_load_acquire(&entry->state));
     const uint8_t *key = qp_entry_key(view, entry);
     size_t from = out->used;
     if (!qp_state_is_present(state))

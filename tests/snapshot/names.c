@@ -168,7 +168,8 @@ void names_run(struct tally *total)
 static const char *const reading[] = {
     "quipu_check",         "quipu_check_quiet", "quipu_counter_get",   "quipu_counter_open",
     "quipu_counter_close", "quipu_each",        "quipu_error",         "quipu_get",
-    "quipu_get_at",        "quipu_stat",        "quipu_strategy_each", "quipu_version",
+    "quipu_get_at",        "quipu_shares",      "quipu_stat",          "quipu_strategy_each",
+    "quipu_version",
 };
 
 static bool has_row(const char *name)

@@ -6,12 +6,14 @@
  *
  * so a call has taken effect whole or not at all, wherever it was cut short. A call that is several changes (many takes at once; an
  * eviction, and then the new key) goes through exactly the contents that those changes leave when they are made by calls of
- * their own, one after the other, each in one instruction. No other content is legal in between. */
+ * their own, one after the other, each in one instruction. No other content is legal in between. Where there is an agent it would find every
+ * change, by its mark or because recovery has asked it to look everywhere. */
 #include "operation.h"
 
 #include <errno.h>
 
 #include "autopsy.h"
+#include "marks.h"
 
 #define FINDINGS_SHOWN 3
 
@@ -20,6 +22,7 @@ struct run {
     struct stage stage;
     struct stepped child;
     struct autopsy autopsy;
+    struct marks marks;
     struct content first, last;
     struct content step[OPERATION_STEPS_MAX]; /* what the content must be after each change */
     unsigned wanted;                          /* changes */
@@ -40,6 +43,17 @@ static void report(struct run *run, const char *why)
             run->autopsy.seen.text, run->autopsy.recovered.text);
 }
 
+/* With an agent: what was changed so far, it would find. */
+static void look_at_marks(struct run *run, const struct qp_view *view, const char *when)
+{
+    char why[128];
+    uint32_t missing = marks_missing(&run->marks, view);
+    if (!missing)
+        return;
+    snprintf(why, sizeof why, "%s: entry %u has changed, and no harvest would look at it", when, missing);
+    report(run, why);
+}
+
 static void look(struct run *run)
 {
     uint32_t caller = step_record(&run->child, &run->stage);
@@ -50,6 +64,7 @@ static void look(struct run *run)
         report(run, run->autopsy.why);
         return;
     }
+    look_at_marks(run, &run->autopsy.view, "after recovery");
     if (content_same(&run->last, &run->autopsy.seen))
         return;
     run->last = run->autopsy.seen;
@@ -69,6 +84,8 @@ static void look_at_end(struct run *run)
     }
     if (!run->stage.stalled && !autopsy_rests(&run->autopsy, run->stage.alive | step_record(&run->child, &run->stage)))
         report(run, run->autopsy.why);
+    if (!(operation->flags & AGENT))
+        look_at_marks(run, &run->stage.view, "after the call");
     if (run->changes < run->wanted)
         report(run, "the content did not change, or not as often as it should");
     for (uint32_t i = 0; operation->flags & LEAVES && i < run->stage.view.slot_count; i++)
@@ -81,7 +98,13 @@ const struct operation *operation_at(unsigned index)
     if (index < operation_table_count)
         return &operation_table[index];
     index -= operation_table_count;
-    return index < operation_limits_count ? &operation_limits[index] : NULL;
+    if (index < operation_limits_count)
+        return &operation_limits[index];
+    index -= operation_limits_count;
+    if (index < operation_told_count)
+        return &operation_told[index];
+    index -= operation_told_count;
+    return index < operation_agent_count ? &operation_agent[index] : NULL;
 }
 
 void operation_begin(const struct operation *operation, struct stage *stage, struct part *part)
@@ -132,6 +155,7 @@ void operation_run(const struct operation *operation, FILE *out, struct tally *t
     operation_begin(operation, &run.stage, &part);
     autopsy_begin(&run.autopsy, &run.stage);
     step_begin(&run.child, &run.stage, &part);
+    marks_begin(&run.marks, &run.stage.view);
     autopsy_take(&run.autopsy, &run.stage);
     if (!autopsy_is_sound(&run.autopsy, run.stage.alive, step_record(&run.child, &run.stage)))
         report(&run, run.autopsy.why);

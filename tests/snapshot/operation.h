@@ -18,6 +18,7 @@ enum operation_flags {
     STRANGER = 8, /* the caller has not opened the segment before */
     LEAVES = 16,  /* the caller holds nothing there after the call */
     NAMED = 32,   /* the segment keeps its name */
+    AGENT = 64,   /* the caller is the agent: what it publishes it need not be told of */
 };
 
 struct operation {
@@ -33,8 +34,8 @@ struct operation {
     const struct action *steps;
 };
 
-extern const struct operation operation_table[], operation_limits[];
-extern const unsigned operation_table_count, operation_limits_count;
+extern const struct operation operation_table[], operation_limits[], operation_told[], operation_agent[];
+extern const unsigned operation_table_count, operation_limits_count, operation_told_count, operation_agent_count;
 
 /* The tables one behind the other. NULL: no more. */
 const struct operation *operation_at(unsigned index);

@@ -53,7 +53,7 @@ void preset_pass_grace(struct stage *stage)
     qp_grace_poll(&stage->view);
 }
 
-void preset_remove_until(struct stage *stage, const char *name, enum qp_state state, bool stamped)
+void preset_remove_until(struct stage *stage, const char *name, enum qp_word_state state, bool stamped)
 {
     int error;
     struct qp_entry *entry = stage_entry(stage, name);

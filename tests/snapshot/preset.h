@@ -99,8 +99,14 @@ preset_function preset_flight, preset_flight_one, preset_flight_full, preset_fli
  * first. */
 preset_function preset_died_entering, preset_died_holding, preset_died_growing;
 
+/* ---- with an agent (preset_told.c) ------------------------------------------------------------------------------------- */
+
+/* The chain: chain3 with an own point and one of another, chain5 with as many as its block has room for. r:a = 7. l:a as above, counted by others in both windows. chain3
+ * deleted, and the tombstone held by another; to be collected. */
+preset_function preset_told, preset_told_deleted, preset_told_collect;
+
 /* One step of a key's removal after the other, up to a state. */
-void preset_remove_until(struct stage *stage, const char *name, enum qp_state state, bool stamped);
+void preset_remove_until(struct stage *stage, const char *name, enum qp_word_state state, bool stamped);
 
 /* Starts a helper, and kills it in the middle of its call, where `until` says yes. */
 typedef bool preset_until(const struct stage *stage);

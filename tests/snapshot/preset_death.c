@@ -34,13 +34,13 @@ static void stall(struct stage *stage, struct action action, preset_until *until
     stage->alive |= step_record(&helper, stage);
 }
 
-static enum qp_state block_state(const struct stage *stage, uint64_t block)
+static enum qp_word_state block_state(const struct stage *stage, uint64_t block)
 {
     return block ? qp_state_of(*qp_block_state(&stage->view, (uint32_t)block)) : QP_STATE_FREE;
 }
 
 /* Whether an entry in a state fits. */
-static bool any_entry(const struct stage *stage, enum qp_state state,
+static bool any_entry(const struct stage *stage, enum qp_word_state state,
                       bool (*fits)(const struct stage *stage, const struct qp_entry *entry))
 {
     for (uint32_t i = 1; i < stage->view.entry_count; i++)

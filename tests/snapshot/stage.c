@@ -154,6 +154,7 @@ void stage_begin(struct stage *stage, bool named)
         qp_test_must(-errno, "mmap");
     fix_seed(stage, base);
     qp_view_init(&stage->view, base, &stage->identity);
+    stage->view.ledger->replica[0].id = stage->identity.replica;
     choose_chain(stage);
 }
 

@@ -405,7 +405,7 @@ static void test_a_limit_that_does_not_fit_is_as_high_as_there_is_room(void **st
 {
     (void)state;
     struct quipu *q = api_segment(1, 8);
-    static struct quipu_ticket tickets[10000];
+    static struct quipu_ticket tickets[65536];
     int in = 0, result;
     api_inflight(q, 65536);
     while ((result = quipu_enter(q, KEY("f:a"), &tickets[in])) == 0)

@@ -31,7 +31,7 @@ static unsigned char *taken_of(const struct unit_segment *s, unsigned class_numb
     return taken;
 }
 
-static enum qp_state state_of(const struct unit_segment *s, unsigned class_number, uint32_t index)
+static enum qp_word_state state_of(const struct unit_segment *s, unsigned class_number, uint32_t index)
 {
     return qp_state_of(*qp_state_at(&s->view, class_number, index));
 }
@@ -150,7 +150,8 @@ static void test_a_block_comes_from_the_smallest_class_that_fits(void **state)
         uint32_t payload;
         unsigned class_number;
     } wants[] = {{1, QP_CLASS_BLOCK_128},   {112, QP_CLASS_BLOCK_128}, {113, QP_CLASS_BLOCK_256},
-                 {240, QP_CLASS_BLOCK_256}, {496, QP_CLASS_BLOCK_512}, {497, QP_CLASS_BLOCK_2048}};
+                 {240, QP_CLASS_BLOCK_256}, {496, QP_CLASS_BLOCK_512}, {497, QP_CLASS_BLOCK_2048},
+                 {2033, QP_CLASS_BLOCK_16384}, {16368, QP_CLASS_BLOCK_16384}};
     for (size_t i = 0; i < sizeof wants / sizeof wants[0]; i++) {
         uint32_t block;
         assert_true(qp_block_alloc(&s.worker, QP_BLOCK_KEY, 5, wants[i].payload, &block));
@@ -163,7 +164,7 @@ static void test_a_block_comes_from_the_smallest_class_that_fits(void **state)
         qp_block_drop(&s.worker, block);
     }
     uint32_t block;
-    assert_false(qp_block_alloc(&s.worker, QP_BLOCK_KEY, 5, 2033, &block));
+    assert_false(qp_block_alloc(&s.worker, QP_BLOCK_KEY, 5, 16369, &block));
     unit_close(&s);
 }
 
@@ -180,7 +181,7 @@ static void test_an_empty_class_is_helped_out_by_larger_ones(void **state)
         last_class = qp_block_class(block);
     }
     assert_int_equal(blocks, had);
-    assert_int_equal(QP_CLASS_BLOCK_2048, last_class);
+    assert_int_equal(QP_CLASS_BLOCK_16384, last_class);
     free(s.memory);
 }
 

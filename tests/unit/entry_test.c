@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static enum qp_state state_of(const struct qp_entry *entry)
+static enum qp_word_state state_of(const struct qp_entry *entry)
 {
     return qp_state_of(entry->state);
 }

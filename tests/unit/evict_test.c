@@ -192,6 +192,41 @@ static void test_counters_are_seen_to_be_used_by_sweeps(void **state)
     unit_close(&s);
 }
 
+/* A key that only others count is in use: a delete by this host would take it from them. */
+static void test_counters_that_others_count_are_used(void **state)
+{
+    (void)state;
+    struct unit_segment s;
+    struct qp_rule rule = kind_rule(QP_KIND_COUNTER, 10000);
+    uint32_t block;
+    unit_open(&s, 10, 4);
+    unit_put(&s, &rule);
+    struct qp_entry *entry = unit_counter(&s.worker, "a", 5);
+    s.view.header->gossip = 1;
+    s.view.ledger->replica[1].id = 99;
+    assert_true(qp_block_alloc(&s.worker, QP_BLOCK_SHARD, qp_entry_index(&s.view, entry), qp_shard_payload(1), &block));
+    struct qp_shard *shard = (void *)qp_block_of(&s.view, qp_block_class(block), qp_block_index(block));
+    memset((char *)shard + sizeof shard->block, 0, qp_shard_payload(1));
+    shard->point_count = 1;
+    shard->point[0] = (struct qp_shard_point){.count = 7, .timestamp = 1, .origin = qp_origin_make(1, 1)};
+    unit_enter(&s.worker);
+    assert_true(qp_shard_replace(&s.worker, entry, entry->shard, block));
+    unit_exit(&s.worker);
+    unit_settle(&s);
+    for (uint64_t later_ms = 9000; later_ms <= 27000; later_ms += 9000) {
+        s.worker.now_ms = NOW + later_ms;
+        shard->point[0].count++;
+        unit_settle(&s);
+        assert_int_equal(0, s.view.header->stat_expired);
+    }
+    s.worker.now_ms = NOW + 27000 + 11001;
+    unit_settle(&s);
+    assert_int_equal(1, s.view.header->stat_expired);
+    assert_int_equal(QP_STATE_LIVE, qp_state_of(entry->state)); /* until all have heard of it */
+    unit_quiet(&s);
+    unit_close(&s);
+}
+
 static void test_a_register_is_idle_since_it_was_last_set(void **state)
 {
     (void)state;
@@ -409,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_a_bucket_is_not_idle_before_it_is_full),
         cmocka_unit_test(test_who_is_never_idle_stays),
         cmocka_unit_test(test_counters_are_seen_to_be_used_by_sweeps),
+        cmocka_unit_test(test_counters_that_others_count_are_used),
         cmocka_unit_test(test_a_register_is_idle_since_it_was_last_set),
         cmocka_unit_test(test_an_inflight_limit_is_idle_only_while_nobody_is_in),
         cmocka_unit_test(test_the_least_used_costs_least_and_then_the_oldest),

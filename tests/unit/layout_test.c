@@ -5,10 +5,10 @@
 #include "shm/layout.h"
 
 static const struct qp_sizes sizes_of_interest[] = {
-    {1, 1, QP_STRATEGY_BYTES_MIN},
-    {1000, 8, QP_STRATEGY_BYTES_MIN + 64},
-    {65536, 1024, 65536},
-    {QP_COUNTERS_MAX, QP_THREADS_MAX, QP_STRATEGY_BYTES_MAX},
+    {1, 1, QP_STRATEGY_BYTES_MIN, 1},
+    {1000, 8, QP_STRATEGY_BYTES_MIN + 64, 3},
+    {65536, 1024, 65536, 1},
+    {QP_COUNTERS_MAX, QP_THREADS_MAX, QP_STRATEGY_BYTES_MAX, QP_HOSTS_MAX},
 };
 #define SIZES (sizeof sizes_of_interest / sizeof sizes_of_interest[0])
 
@@ -84,6 +84,17 @@ static void test_regions_hold_what_the_view_puts_there(void **state)
                     base + r[QP_REGION_HINTS].offset_bytes + r[QP_REGION_HINTS].bytes);
         assert_true(last->data + (uint64_t)last->count * last->bytes <=
                     base + r[QP_REGION_BLOCKS].offset_bytes + r[QP_REGION_BLOCKS].bytes);
+        uint64_t mark_words = (view.entry_count + 63) / 64;
+        assert_true(&view.marks[mark_words] <= view.mark_summary);
+        assert_true((unsigned char *)&view.mark_summary[(mark_words + 63) / 64] <=
+                    base + r[QP_REGION_MARKS].offset_bytes + r[QP_REGION_MARKS].bytes);
+        assert_true((unsigned char *)(view.ledger + 1) <=
+                    base + r[QP_REGION_LEDGER].offset_bytes + r[QP_REGION_LEDGER].bytes);
+        assert_true((unsigned char *)&view.graves[view.grave_count] <=
+                    base + r[QP_REGION_GRAVES].offset_bytes + r[QP_REGION_GRAVES].bytes);
+        assert_int_equal(0, view.grave_count & (view.grave_count - 1));
+        assert_true(view.grave_count >= 1024 && view.grave_count >= id.counters / 8);
+        assert_int_equal(0, ((uintptr_t)view.mark_summary | (uintptr_t)view.ledger | (uintptr_t)view.graves) % 64);
         assert_true(view.bucket_mask + UINT64_C(1) >= view.entry_count);
         assert_int_equal(0, (view.bucket_mask + UINT64_C(1)) & view.bucket_mask);
     }
@@ -97,6 +108,39 @@ static void test_every_thread_can_have_a_process_of_its_own(void **state)
         assert_true(id.records >= id.threads);
         assert_true(id.records <= 1u << QP_RECORD_BITS);
     }
+}
+
+/* Each key has a block for two points of every host; without others, what there is anyway will do. */
+static void test_blocks_have_room_for_the_points_of_all_hosts(void **state)
+{
+    (void)state;
+    struct qp_sizes sizes = {1000, 8, QP_STRATEGY_BYTES_MIN, 0};
+    struct qp_identity one = sealed_plan(&sizes), many;
+    assert_int_equal(1, one.hosts);
+    for (sizes.hosts = 1; sizes.hosts <= QP_HOSTS_MAX; sizes.hosts++) {
+        uint32_t added = 0, classes = 0;
+        many = sealed_plan(&sizes);
+        assert_int_equal(0, qp_layout_verify(&many));
+        assert_int_equal(sizes.hosts, many.hosts);
+        for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++) {
+            if (many.class_count[c] == one.class_count[c])
+                continue;
+            classes++;
+            added += many.class_count[c] - one.class_count[c];
+            assert_true(many.class_bytes[c] >= sizeof(struct qp_block) + qp_shard_payload(2 * sizes.hosts));
+            assert_true(many.class_bytes[c - 1] < sizeof(struct qp_block) + qp_shard_payload(2 * sizes.hosts));
+        }
+        assert_int_equal(sizes.hosts > 1, classes);
+        assert_int_equal(sizes.hosts > 1 ? 1000 : 0, added);
+    }
+}
+
+static void test_the_largest_block_holds_as_many_points_as_a_key_may_have(void **state)
+{
+    (void)state;
+    struct qp_identity id = sealed_plan(&sizes_of_interest[0]);
+    assert_true(sizeof(struct qp_block) + qp_shard_payload(QP_SHARD_POINTS_MAX) <= id.class_bytes[QP_CLASS_BLOCK_16384]);
+    assert_int_equal(0, id.class_count[QP_CLASS_COUNT] | id.class_bytes[QP_CLASS_COUNT]);
 }
 
 /* ---- forgeries ------------------------------------------------------------------------------------------------------ */
@@ -155,6 +199,10 @@ static void test_a_forger_who_seals_again_is_refused_for_every_size_and_place(vo
     }
     for (size_t i = 0; i < sizeof good.reserved1 / sizeof good.reserved1[0]; i++)
         assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.reserved1[i], &good, 1, 8));
+    /* A place more in the tables of classes, for a class to come. */
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.class_count[QP_CLASS_COUNT], &good, 1, 4));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.class_bytes[QP_CLASS_COUNT], &good, 1, 4));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.hosts, &good, 1, 4)); /* made for 3: of other classes */
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.fence, &good, 2, 4));
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.clock_caller, &good, 2, 4));
 }
@@ -175,6 +223,8 @@ static void test_sizes_out_of_range_are_refused_before_they_are_computed_with(vo
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.counters, &good, QP_COUNTERS_MAX + 1, 4));
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.threads, &good, 0, 4));
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.threads, &good, QP_THREADS_MAX + 1, 4));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.hosts, &good, 0, 4));
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.hosts, &good, QP_HOSTS_MAX + 1, 4));
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.strategy_bytes, &good, QP_STRATEGY_BYTES_MIN - 1, 4));
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.strategy_bytes, &good, QP_STRATEGY_BYTES_MAX + 1, 4));
 }
@@ -200,6 +250,7 @@ static void test_a_fresh_segment_is_sound_and_empty(void **state)
     struct qp_walk walk = {0};
     assert_null(qp_table_walk(&s.view, &walk));
     assert_false(walk.damaged);
+    assert_int_equal(s.view.replica, s.view.ledger->replica[0].id);
     unit_quiet(&s);
     unit_close(&s);
 }
@@ -211,6 +262,8 @@ int main(void)
         cmocka_unit_test(test_regions_follow_each_other_inside_the_segment),
         cmocka_unit_test(test_regions_hold_what_the_view_puts_there),
         cmocka_unit_test(test_every_thread_can_have_a_process_of_its_own),
+        cmocka_unit_test(test_blocks_have_room_for_the_points_of_all_hosts),
+        cmocka_unit_test(test_the_largest_block_holds_as_many_points_as_a_key_may_have),
         cmocka_unit_test(test_any_changed_bit_breaks_the_seal),
         cmocka_unit_test(test_foreign_and_future_headers_get_their_own_refusals),
         cmocka_unit_test(test_a_forger_who_seals_again_is_refused_for_every_size_and_place),

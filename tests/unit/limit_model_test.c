@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* limit_model_test.c: all three algorithms against a model that keeps every window and counts in whole numbers: thousands of takes, looks,
- * refunds and resets at random times, by callers whose clocks are a little behind. After each refusal the time at which it says to come back
+ * refunds, resets and news of what others took, at random times, by callers whose clocks are a little behind. After each refusal the time at which it says to come back
  * is tried out, and the millisecond before. */
-#include "unit.h"
+#include "others_unit.h"
 
 #include "shm/bucket.h"
 
@@ -17,6 +17,7 @@ struct model_window {
     uint64_t count; /* in its latest epoch, refunds not considered */
     uint64_t refunded;
     uint64_t resets;
+    uint64_t remote; /* counted elsewhere in its latest epoch */
 };
 
 struct model {
@@ -61,6 +62,12 @@ static uint64_t standing(const struct model *m, uint64_t window)
     return at(m, window)->count - at(m, window)->refunded;
 }
 
+/* By everybody. */
+static uint64_t taken(const struct model *m, uint64_t window)
+{
+    return standing(m, window) + at(m, window)->remote;
+}
+
 static wide level(const struct model *m, uint64_t now_ms)
 {
     wide now = (wide)now_ms * QP_BUCKET_PER_MS;
@@ -73,8 +80,8 @@ static uint64_t used(const struct model *m, uint64_t now_ms)
     uint64_t window = window_of(m, now_ms), start_ms = window * m->window_ms;
     uint64_t elapsed_ms = now_ms > start_ms ? now_ms - start_ms : 0, carried = 0;
     if (m->algorithm == QP_ALGORITHM_SLIDING && !(m->any_reset && epoch_of(m, window - 1) <= m->floor))
-        carried = standing(m, window - 1);
-    return standing(m, window) + (uint64_t)((wide)carried * (m->window_ms - elapsed_ms) / m->window_ms);
+        carried = taken(m, window - 1);
+    return taken(m, window) + (uint64_t)((wide)carried * (m->window_ms - elapsed_ms) / m->window_ms);
 }
 
 static bool admits(const struct model *m, uint64_t n, uint64_t now_ms)
@@ -82,6 +89,18 @@ static bool admits(const struct model *m, uint64_t n, uint64_t now_ms)
     if (m->algorithm == QP_ALGORITHM_BUCKET)
         return level(m, now_ms) + (wide)n * m->tick <= (wide)m->burst * m->tick;
     return n <= m->limit && used(m, now_ms) <= m->limit - n;
+}
+
+/* Whether n would be admitted if nobody else took any. */
+static bool at_all(const struct model *m, uint64_t n, uint64_t now_ms)
+{
+    uint64_t window = window_of(m, now_ms);
+    struct model_window *near[2] = {at(m, window), at(m, window - 1)}, before[2] = {*near[0], *near[1]};
+    near[0]->remote = near[1]->remote = 0;
+    bool admitted = admits(m, n, now_ms);
+    *near[0] = before[0];
+    *near[1] = before[1];
+    return admitted;
 }
 
 static void charge(struct model *m, uint64_t n, uint64_t now_ms)
@@ -142,7 +161,7 @@ static int64_t reset(struct model *m, uint64_t now_ms)
     int64_t ended = (int64_t)standing(m, window);
     m->floor = epoch_of(m, window);
     m->any_reset = true;
-    at(m, window)->count = at(m, window)->refunded = 0;
+    at(m, window)->count = at(m, window)->refunded = at(m, window)->remote = 0;
     at(m, window)->resets++;
     return ended;
 }
@@ -155,11 +174,11 @@ struct run {
     struct qp_entry *entry;
     uint64_t noise;
     uint64_t clock_ms;
-    uint64_t not_before_ms; /* nobody is behind the last reset */
+    uint64_t not_before_ms; /* nobody is behind the last reset or news */
     struct {
         uint64_t n, epoch;
     } saved[SAVED];
-    uint64_t refusals, admissions, refunds_done, refunds_late, refunds_too_many, by_fast_path;
+    uint64_t refusals, refusals_by_news, admissions, refunds_done, refunds_late, refunds_too_many, by_fast_path;
 };
 
 static uint64_t below(struct run *r, uint64_t end)
@@ -215,7 +234,7 @@ static void take_one(struct run *r, uint64_t n, uint64_t now_ms)
     bool admitted = admits(&r->m, n, now_ms);
     ask.look = dice == 0;
     ask.force = dice == 1;
-    if (dice > 8 && qp_limit_take_fast(&r->s.view, r->entry, r->m.limit, n, now_ms, &verdict)) {
+    if (dice > 8 && unit_take_fast(&r->s, r->entry, &(struct qp_row){.limit = r->m.limit}, n, now_ms, &verdict)) {
         assert_true(admitted);
         r->by_fast_path++;
     } else {
@@ -229,6 +248,7 @@ static void take_one(struct run *r, uint64_t n, uint64_t now_ms)
     else
         assert_true(verdict.retry_after_ms == 0);
     *(admitted ? &r->admissions : &r->refusals) += 1;
+    r->refusals_by_news += !admitted && at_all(&r->m, n, now_ms);
     if (!ask.look && admitted) {
         uint64_t place = below(r, SAVED);
         r->saved[place].n = n;
@@ -255,6 +275,20 @@ static void give_back_one(struct run *r, uint64_t now_ms)
     r->refunds_late += wants == 1;
     r->refunds_too_many += wants < 0;
     r->saved[place].n = 0;
+}
+
+/* The agent hears of what others took in this window or the one before. */
+static void hear_one(struct run *r)
+{
+    uint64_t window = window_of(&r->m, r->clock_ms) - below(r, 2);
+    uint64_t count = below(r, r->m.limit == QP_LIMIT_NONE ? 1000 : r->m.limit + r->m.limit / 4 + 1);
+    if (!others_count(&r->s.worker, r->entry, window, count)) {
+        unit_settle(&r->s);
+        return;
+    }
+    at(&r->m, window)->remote = count;
+    if (r->not_before_ms < window * r->m.window_ms)
+        r->not_before_ms = window * r->m.window_ms;
 }
 
 static void reset_one(struct run *r)
@@ -299,6 +333,7 @@ static void run_against_model(unsigned algorithm, uint32_t window_ms, uint64_t l
     static struct run r;
     memset(&r, 0, sizeof r);
     unit_open(&r.s, 64, 4);
+    others_begin(&r.s.view);
     r.noise = limit * 31 + window_ms + algorithm + 1;
     r.clock_ms = UNIT_NOW_MS + 7;
     r.m = (struct model){.algorithm = algorithm,
@@ -324,15 +359,18 @@ static void run_against_model(unsigned algorithm, uint32_t window_ms, uint64_t l
             now_ms = UNIT_NOW_MS;
         if (dice < 82)
             take_one(&r, units(&r), now_ms);
-        else if (dice < 98 || i < STEPS / 4) /* what was never reset goes a shorter way */
+        else if (dice < 95 || i < STEPS / 4) /* what was never reset nor heard of goes a shorter way */
             give_back_one(&r, now_ms);
-        else
+        else if (dice < 97)
             reset_one(&r);
+        else if (algorithm != QP_ALGORITHM_BUCKET)
+            hear_one(&r);
     }
     assert_true(r.admissions > STEPS / 20);
     assert_true(limit == QP_LIMIT_NONE || r.refusals > STEPS / 100);
     assert_true(r.refunds_done > 0 && r.refunds_late > 0);
     assert_true(algorithm == QP_ALGORITHM_BUCKET || r.refunds_too_many > 0);
+    assert_true(algorithm == QP_ALGORITHM_BUCKET || limit == QP_LIMIT_NONE || r.refusals_by_news > 0);
     assert_true(algorithm == QP_ALGORITHM_FIXED ? limit < 10 || r.by_fast_path > 0 : r.by_fast_path == 0);
     test_free(r.m.window);
     unit_settle(&r.s);

@@ -148,24 +148,31 @@ static void test_the_short_way_does_only_what_it_can_do_alone(void **state)
     (void)state;
     struct unit_segment s;
     struct qp_verdict verdict, other;
+    const struct qp_row ten = {.limit = 10}, none = {0};
     unit_open(&s, 10, 4);
     struct qp_entry *fixed = unit_limit(&s, "fixed", FIXED, W), *sliding = unit_limit(&s, "sliding", SLIDING, W);
-    assert_false(qp_limit_take_fast(&s.view, fixed, 10, 1, UNIT_NOW_MS, &verdict)); /* not open */
+    assert_false(unit_take_fast(&s, fixed, &ten, 1, UNIT_NOW_MS, &verdict)); /* not open */
     assert_int_equal(0, take(&s, fixed, 1, 10, UNIT_NOW_MS, NULL));
     assert_int_equal(0, take(&s, sliding, 1, 10, UNIT_NOW_MS, NULL));
-    assert_false(qp_limit_take_fast(&s.view, sliding, 10, 1, UNIT_NOW_MS, &verdict));
-    assert_true(qp_limit_take_fast(&s.view, fixed, 10, 2, UNIT_NOW_MS + 5, &verdict));
+    assert_false(unit_take_fast(&s, sliding, &ten, 1, UNIT_NOW_MS, &verdict));
+    assert_true(unit_take_fast(&s, fixed, &ten, 2, UNIT_NOW_MS + 5, &verdict));
     assert_int_equal(0, take(&s, fixed, 2, 12, UNIT_NOW_MS + 6, &other));
     other.limit = 10; /* of 12, as many are left as before of ten */
     assert_memory_equal(&verdict, &other, sizeof verdict);
-    assert_false(qp_limit_take_fast(&s.view, fixed, 10, 6, UNIT_NOW_MS, &verdict)); /* no room */
-    assert_false(qp_limit_take_fast(&s.view, fixed, QP_LIMIT_NONE, QP_CELL_COUNT_MAX, UNIT_NOW_MS,
-                                    &verdict)); /* would saturate */
+    assert_false(unit_take_fast(&s, fixed, &ten, 6, UNIT_NOW_MS, &verdict)); /* no room */
+    assert_false(unit_take_fast(&s, fixed, &none, QP_CELL_COUNT_MAX, UNIT_NOW_MS, &verdict)); /* would saturate */
     assert_int_equal(0, take(&s, fixed, 1, 10, UNIT_NOW_MS + W, NULL));
-    assert_false(qp_limit_take_fast(&s.view, fixed, 10, 1, UNIT_NOW_MS, &verdict)); /* behind */
+    assert_false(unit_take_fast(&s, fixed, &ten, 1, UNIT_NOW_MS, &verdict)); /* behind */
     assert_int_equal(1, cut(&s, fixed, false, UNIT_NOW_MS + W));
     assert_int_equal(0, take(&s, fixed, 1, 10, UNIT_NOW_MS + W, NULL));
-    assert_false(qp_limit_take_fast(&s.view, fixed, 10, 1, UNIT_NOW_MS + W, &verdict)); /* was reset */
+    assert_false(unit_take_fast(&s, fixed, &ten, 10, UNIT_NOW_MS + W, &verdict));
+    assert_true(unit_take_fast(&s, fixed, &ten, 9, UNIT_NOW_MS + W, &verdict)); /* what was before the reset does not count */
+    assert_int_equal(0, verdict.remaining);
+    assert_int_equal(((UNIT_NOW_MS + W) << 16) + 1, verdict.epoch);
+    assert_int_equal(0, take(&s, fixed, 1, 10, UNIT_NOW_MS + 2 * W, NULL));
+    assert_true(unit_take_fast(&s, fixed, &ten, 9, UNIT_NOW_MS + 2 * W, &verdict)); /* nor does the reset in a later window */
+    assert_int_equal((UNIT_NOW_MS + 2 * W) << 16, verdict.epoch);
+    assert_int_equal(0, verdict.remaining);
     unit_close(&s);
 }
 

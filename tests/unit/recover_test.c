@@ -31,7 +31,7 @@ static struct qp_liveness by(struct witness *witness)
     return (struct qp_liveness){seize, release, witness};
 }
 
-static enum qp_state block_state(const struct unit_segment *s, uint32_t block)
+static enum qp_word_state block_state(const struct unit_segment *s, uint32_t block)
 {
     return qp_state_of(*qp_block_state(&s->view, block));
 }
@@ -55,8 +55,10 @@ static void test_the_dead_lose_their_claims_and_slots_and_the_living_keep_theirs
     unit_open(&s, 10, 6);
     struct qp_worker living = busy_worker(&s, 1, &living_block), dead = busy_worker(&s, 2, &dead_block);
     uint64_t living_word = *qp_block_state(&s.view, living_block);
+    assert_int_equal(0, s.view.header->harvest_all);
     assert_int_equal(1, qp_recover_dead(&s.worker, &liveness));
     assert_int_equal(1, witness.releases);
+    assert_int_equal(1, s.view.header->harvest_all); /* it may not have marked what it changed last */
     assert_false(qp_tenancy_is_active(s.view.records[2].tenancy));
     assert_int_equal(0, dead.slot->owner);
     assert_int_equal(0, dead.slot->epoch);
@@ -147,9 +149,9 @@ static void test_a_block_that_was_replaced_and_not_retired_is_retired_by_the_swe
     unit_exit(&s.worker);
     uint32_t first = qp_ref_block(entry->shard), second;
     /* The next reset, cut short right after it published. */
-    assert_true(qp_block_alloc(&s.worker, QP_BLOCK_SHARD, qp_entry_index(&s.view, entry), 112, &second));
+    assert_true(qp_block_alloc(&s.worker, QP_BLOCK_SHARD, qp_entry_index(&s.view, entry), qp_shard_payload(0), &second));
     memcpy((char *)qp_block_at(&s.view, second) + sizeof(struct qp_block),
-           (char *)qp_block_at(&s.view, first) + sizeof(struct qp_block), 112);
+           (char *)qp_block_at(&s.view, first) + sizeof(struct qp_block), qp_shard_payload(0));
     entry->shard = qp_ref_next(entry->shard, second);
     qp_block_published(&s.worker, qp_block_class(second), qp_block_index(second), qp_entry_index(&s.view, entry));
     unit_settle(&s);

@@ -35,7 +35,7 @@ static struct qp_entry *used(struct unit_segment *s, const char *name, uint64_t 
     return entry;
 }
 
-static enum qp_state state_of(const struct qp_entry *entry)
+static enum qp_word_state state_of(const struct qp_entry *entry)
 {
     return qp_state_of(entry->state);
 }

@@ -15,7 +15,7 @@ static void test_a_state_word_gives_back_state_argument_and_turn(void **state)
         for (size_t a = 0; a < sizeof arguments / sizeof arguments[0]; a++)
             for (size_t t = 0; t < sizeof turns / sizeof turns[0]; t++) {
                 uint64_t before = turns[t] << (64 - QP_TURN_BITS) | UINT64_C(0xabcdef);
-                uint64_t word = qp_state_next(before, (enum qp_state)s, arguments[a]);
+                uint64_t word = qp_state_next(before, (enum qp_word_state)s, arguments[a]);
                 assert_int_equal(s, qp_state_of(word));
                 assert_int_equal(arguments[a], qp_state_argument(word));
                 assert_int_equal(turns[t] + 1, qp_state_turn(word));
@@ -204,6 +204,17 @@ static void test_traits_give_back_kind_and_window(void **state)
     assert_int_equal(QP_KIND_REGISTER, qp_traits_kind(qp_traits_make(QP_KIND_REGISTER, 0, 0)));
 }
 
+static void test_an_origin_gives_back_its_sequence_and_replica(void **state)
+{
+    (void)state;
+    uint64_t origin = qp_origin_make(QP_SEQUENCE_MASK, 255);
+    assert_int_equal(QP_SEQUENCE_MASK, qp_origin_sequence(origin));
+    assert_int_equal(255, qp_origin_replica(origin));
+    assert_int_equal(0, qp_origin_sequence(qp_origin_make(0, 0xffff)));
+    assert_int_equal(0xffff, qp_origin_replica(qp_origin_make(0, 0xffff)));
+    assert_int_equal(0, qp_origin_make(0, 0)); /* our own, in no stream yet */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_a_block_number_gives_back_class_and_index),
         cmocka_unit_test(test_a_windowed_cell_gives_back_its_window_and_count),
         cmocka_unit_test(test_a_full_window_does_not_run_into_the_seal),
+        cmocka_unit_test(test_an_origin_gives_back_its_sequence_and_replica),
         cmocka_unit_test(test_a_strategy_cache_gives_back_generation_and_row),
         cmocka_unit_test(test_traits_give_back_kind_and_window),
     };

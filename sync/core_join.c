@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT */
+/* core_join.c: how a host comes to speak: a new segment, or one that was away too long (fenced). It takes in the whole of what one joined host holds, and has joined when
+ * the last chunk is merged; before, it states nothing and gives nothing, for it may hold what was deleted while it could not hear of it.
+ *
+ * What goes. The giver lacks it and had it: it is at or below the giver's knowledge of its stream. In a key that the snapshot has, the merge drops such points; keys that the snapshot
+ * did not have are gone through after its end. Of other replicas' points those go too that are above our own knowledge and below nobody's: a snapshot that was broken off
+ * has brought them, nobody may have known of us by then, and whoever made them will say them again. Our own ones above the giver's knowledge are news, and stay.
+ *
+ * What is known. Our knowledge is raised once, at the complete end, to the giver's as it was before the walk; not beyond what was refused for want of room, time or another kind:
+ * that comes again by its own stream. Killed at any instruction before `joined` is written, we take another snapshot: everything above can be done twice.
+ *
+ * Who gives. A joined peer that may relay; first the one that has fenced us, since it knows what we lack. A giver that is silent is left for another one, if there is
+ * another: with a new number, from the beginning, for two walks do not make one. Chunks are taken in order only; one that was lost is asked for again after a while.
+ *
+ * Who founds. If all who can be reached have not joined either, the smallest replica among them has joined by itself. A peer that was heard as joined is waited for
+ * (WAIT_FOR_JOINED_MS): a short silence must not make a second cluster of a joiner. Silence is enough for a new segment only; one that has spoken before waits until it
+ * hears somebody, one that was made from an old file until it hears everybody.
+ *
+ * Two hosts that were cut off from each other fence each other. One has to go first: the one with the greater id. The other one is told again when the first one has
+ * joined, which by then is not fenced here any more. Who may not give cannot cure whom he fences: he is not obeyed, and gives up after a while (INSIST_MS); what his side
+ * deleted he tells by graves, and only after twice forget_after are those gone. */
+#include "core_internal.h"
+
+#include <errno.h>
+
+#define FOUND_ROUNDS 10           /* who was not heard for so long at the start cannot be reached */
+#define REACHED_MS 11000          /* two of the intervals at which a peer says HELLO, and some */
+#define WAIT_FOR_JOINED_MS 60000
+#define SILENT_RESENDS 8          /* without a chunk for so many requests: another giver */
+#define OBEY_AGAIN_ROUNDS 20      /* a fence that was told before our last join was heard of is out of date */
+#define INSIST_MS 60000           /* or forget_after, if that is less */
+#define NOBODY UINT32_MAX
+
+/* What the giver knows of a stream; and our knowledge must stay below the first thing of it that was refused. */
+struct known {
+    uint64_t replica, sequence, below;
+};
+
+struct qp_taking {
+    uint64_t began_ms;    /* we are without a join since then */
+    uint64_t joined_ms;   /* of the last join in this life of the core */
+    uint64_t fenced_by;   /* a replica; 0: nobody in particular */
+    uint64_t number;      /* of the snapshot: rises, also over restarts */
+    uint32_t giver;       /* a peer's number */
+    uint64_t giver_replica;
+    uint64_t cursor;      /* what we have, ends here */
+    uint64_t progress_ms, asked_ms;
+    bool ask;
+    uint32_t count;       /* known; 0: the first chunk is still to come */
+    struct known known[QP_REPLICAS];
+};
+
+static bool may_give(const struct qp_peer *peer)
+{
+    return peer->used && peer->state == QP_PEER_HEARD && peer->joined && peer->config.may_relay && peer->replica_index;
+}
+
+static bool is_reached(const struct qp_core *core, const struct qp_peer *peer)
+{
+    return peer->used && peer->state == QP_PEER_HEARD && core->now_ms < peer->heard_ms + REACHED_MS;
+}
+
+static uint64_t id_of(const struct qp_core *core, const struct qp_peer *peer)
+{
+    return core->ledger->replica[peer->replica_index].id;
+}
+
+/* ---- having joined, and not any more ----------------------------------------------------------------------------------------- */
+
+/* All peers are to hear of it. */
+static void say_state(struct qp_core *core)
+{
+    for (uint32_t i = 0; i < core->peer_high; i++) {
+        struct qp_peer *peer = &core->peer[i];
+        peer->wants_hello = peer->used;
+        peer->wants_ack = peer->ack_due = peer->used && peer->replica_index != 0;
+    }
+}
+
+static void become_joined(struct qp_core *core)
+{
+    qp_ledger_put(&core->ledger->joined, 1);
+    core->join = QP_JOIN_DONE;
+    core->harvest_all = true;
+    core->taking->joined_ms = core->now_ms;
+    core->taking->fenced_by = 0;
+    say_state(core);
+}
+
+static void forget_confirmations(struct qp_core *core)
+{
+    for (uint32_t slot = 1; slot < core->log.slots; slot++)
+        core->log.note[slot].flags &= ~QP_NOTE_CONFIRMED;
+}
+
+static void wait_for_giver(struct qp_core *core)
+{
+    core->join = QP_JOIN_ALONE;
+    core->taking->ask = false;
+}
+
+/* Whether a peer that says that we were away too long is right, and can help us. */
+static bool obeys(const struct qp_core *core, const struct qp_peer *by)
+{
+    uint64_t joined_ms = core->taking->joined_ms;
+    bool is_fenced_too = core->ledger->replica[by->replica_index].flags & QP_REPLICA_RETIRED;
+    bool is_out_of_date = joined_ms && core->now_ms >= joined_ms &&
+                          core->now_ms - joined_ms < (uint64_t)OBEY_AGAIN_ROUNDS * core->config.round_ms;
+    return by->config.may_relay && !is_out_of_date && !(is_fenced_too && id_of(core, by) > core->self);
+}
+
+void qp_join_fence(struct qp_core *core, struct qp_peer *by)
+{
+    struct qp_taking *taking = core->taking;
+    if (core->join == QP_JOIN_DONE && by && !obeys(core, by))
+        return;
+    if (by && by->config.may_relay)
+        taking->fenced_by = id_of(core, by);
+    if (core->join != QP_JOIN_DONE)
+        return;
+    /* Who was taking a snapshot from us has taken in what we may have to drop: it is announced anew, and begins again. */
+    for (uint32_t i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++) {
+        qp_ledger_put(&core->ledger->replica[i].announced, 0);
+        qp_stream_tell(core, qp_subject_replica(core, i));
+    }
+    for (uint32_t i = 0; i < core->peer_high; i++)
+        qp_snapshot_forget(core, &core->peer[i]);
+    qp_ledger_put(&core->ledger->joined, 0); /* after that: killed in between, we are fenced once more */
+    taking->began_ms = core->now_ms;
+    wait_for_giver(core);
+    say_state(core);
+}
+
+/* By our own ledger: no round for so long. */
+static bool was_away(const struct qp_core *core)
+{
+    uint64_t last_ms = core->ledger->round_ms;
+    return core->join == QP_JOIN_DONE && last_ms && core->now_ms > last_ms &&
+           core->now_ms - last_ms > core->config.forget_after_ms;
+}
+
+int qp_join_init(struct qp_core *core)
+{
+    core->taking = qp_alloc(core->arena, sizeof *core->taking);
+    if (!core->taking)
+        return -ENOMEM;
+    core->taking->began_ms = core->now_ms;
+    core->taking->giver = NOBODY;
+    core->taking->number = core->ledger->incarnation << 32;
+    core->join = core->ledger->joined ? QP_JOIN_DONE : QP_JOIN_ALONE;
+    if (was_away(core))
+        qp_join_fence(core, NULL);
+    return 0;
+}
+
+/* A peer that is retired here, is there, and does not take a snapshot however long it is told to: it is let in again. */
+static void give_up_insisting(struct qp_core *core)
+{
+    uint64_t insist_ms = core->config.forget_after_ms < INSIST_MS ? core->config.forget_after_ms : INSIST_MS;
+    for (uint32_t i = 0; i < core->peer_high; i++) {
+        struct qp_peer *peer = &core->peer[i];
+        struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
+        if (!peer->used || !peer->joined || !is_reached(core, peer) || !peer->replica_index ||
+            !(replica->flags & QP_REPLICA_RETIRED)) {
+            peer->insists_ms = 0;
+        } else if (peer->insists_ms == 0 || core->now_ms < peer->insists_ms) {
+            peer->insists_ms = core->now_ms;
+        } else if (core->now_ms - peer->insists_ms > insist_ms) {
+            qp_replica_heard(core, peer->replica_index);
+            qp_ledger_put(&replica->flags, replica->flags & ~QP_REPLICA_RETIRED);
+        }
+    }
+}
+
+/* ---- the giver's knowledge -------------------------------------------------------------------------------------------------------- */
+
+static struct known *find_known(const struct qp_core *core, uint64_t replica)
+{
+    struct qp_taking *taking = core->taking;
+    for (uint32_t i = 0; i < taking->count; i++)
+        if (taking->known[i].replica == replica)
+            return &taking->known[i];
+    return NULL;
+}
+
+/* Up to where what we hold of a replica goes, if the giver lacks it. */
+static uint64_t goes_up_to(void *arg, uint64_t replica)
+{
+    struct qp_core *core = arg;
+    const struct known *known = find_known(core, replica);
+    uint64_t theirs = known ? known->sequence : 0;
+    if (replica == core->self || theirs == 0) /* 0: it does not say what it had */
+        return theirs;
+    return qp_replica_knowledge(core, replica) <= theirs ? UINT64_MAX : theirs;
+}
+
+/* false: nobody can know that. */
+static bool note_known(struct qp_core *core, const struct qp_wire_record *record)
+{
+    struct qp_taking *taking = core->taking;
+    bool is_possible = record->sequence <= (record->replica == core->self ? core->ledger->sequence : QP_SEQUENCE_MAX);
+    if (!is_possible || taking->count == QP_REPLICAS || find_known(core, record->replica))
+        return false;
+    qp_replica_learn(core, record->replica);
+    qp_replica_vouch(core, record->replica, record->hash);
+    taking->known[taking->count++] = (struct known){record->replica, record->sequence, UINT64_MAX};
+    return true;
+}
+
+static void stay_below(struct qp_core *core, uint64_t replica, uint64_t sequence)
+{
+    struct known *known = find_known(core, replica);
+    if (known && sequence < known->below)
+        known->below = sequence;
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------------------------- */
+
+static void drop_unconfirmed(struct qp_core *core)
+{
+    for (uint32_t slot = 1; slot < core->log.slots; slot++) {
+        struct qp_slot_note *note = &core->log.note[slot];
+        if (!(note->flags & QP_NOTE_CONFIRMED))
+            qp_key_drop_unconfirmed(core, slot, goes_up_to, core);
+        note->flags &= ~QP_NOTE_CONFIRMED;
+    }
+}
+
+static void raise_knowledge(struct qp_core *core)
+{
+    const struct qp_taking *taking = core->taking;
+    for (uint32_t i = 0; i < taking->count; i++) {
+        const struct known *known = &taking->known[i];
+        int index = qp_replica_find(core, known->replica);
+        uint64_t sequence = known->below <= known->sequence ? known->below - 1 : known->sequence;
+        if (index <= 0)
+            continue;
+        struct qp_replica *replica = &core->ledger->replica[index];
+        if (sequence && sequence == known->sequence && sequence >= replica->knowledge) /* it was whole there, so it is here */
+            qp_ledger_put(&replica->flags, replica->flags & ~QP_REPLICA_REFUSED);
+        if (sequence > replica->knowledge)
+            qp_ledger_put(&replica->knowledge, sequence);
+    }
+}
+
+/* ---- asking --------------------------------------------------------------------------------------------------------------------------- */
+
+static void ask_from_start(struct qp_core *core, struct qp_peer *peer)
+{
+    struct qp_taking *taking = core->taking;
+    forget_confirmations(core);
+    taking->giver = peer->number;
+    taking->giver_replica = id_of(core, peer);
+    taking->number++;
+    taking->cursor = 0;
+    taking->count = 0;
+    taking->ask = true;
+    taking->progress_ms = core->now_ms;
+    core->join = QP_JOIN_ASKING;
+}
+
+/* The next one that may give, after the present giver: who has fenced us before all others, then who is not fenced here. */
+static struct qp_peer *choose_giver(struct qp_core *core)
+{
+    const struct qp_taking *taking = core->taking;
+    struct qp_peer *chosen = NULL;
+    int best = -1;
+    uint32_t from = taking->giver == NOBODY ? 0 : taking->giver + 1;
+    for (uint32_t i = 0; i < core->peer_high; i++) {
+        struct qp_peer *peer = &core->peer[(from + i) % core->peer_high];
+        if (!may_give(peer) || !is_reached(core, peer))
+            continue;
+        bool is_fenced = core->ledger->replica[peer->replica_index].flags & QP_REPLICA_RETIRED;
+        int worth = (taking->fenced_by && id_of(core, peer) == taking->fenced_by ? 2 : 0) + !is_fenced;
+        bool is_present = peer->number == taking->giver; /* it comes last, and only if there is no other one */
+        if (is_present ? !chosen : worth > best) {
+            chosen = peer;
+            best = worth;
+        }
+    }
+    return chosen;
+}
+
+/* Whether a joined peer that cannot be reached now should be waited for. */
+static bool waits_for_joined(const struct qp_core *core)
+{
+    for (uint32_t i = 0; i < core->peer_high; i++) {
+        const struct qp_peer *peer = &core->peer[i];
+        if (may_give(peer) && core->now_ms < peer->heard_ms + WAIT_FOR_JOINED_MS)
+            return true;
+    }
+    return false;
+}
+
+/* What a founder could bring back to life by being wrong: nothing, or what it stated itself (who went on without it has retired it, and will fence it),
+ * or an old file's contents under a new name, which nobody can tell from news. */
+enum past { PAST_NONE, PAST_OWN, PAST_OF_A_FILE };
+
+static enum past past_of(const struct qp_core *core)
+{
+    if (core->ledger->sequence)
+        return PAST_OWN;
+    for (uint32_t i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++)
+        if (core->ledger->replica[i].knowledge)
+            return PAST_OF_A_FILE;
+    return PAST_NONE;
+}
+
+static bool is_founder(const struct qp_core *core)
+{
+    uint32_t peers = 0, reached = 0, heard = 0;
+    for (uint32_t i = 0; i < core->peer_high; i++) {
+        const struct qp_peer *peer = &core->peer[i];
+        peers += peer->used;
+        heard += peer->used && peer->state == QP_PEER_HEARD;
+        if (!is_reached(core, peer))
+            continue;
+        reached++;
+        if (peer->config.may_relay && (peer->joined || id_of(core, peer) < core->self)) /* who may not give founds for himself */
+            return false;
+    }
+    if (peers == 0)
+        return true;
+    uint64_t waited_ms = core->now_ms - core->taking->began_ms;
+    if (waits_for_joined(core) || (heard < peers && waited_ms < (uint64_t)FOUND_ROUNDS * core->config.round_ms))
+        return false;
+    switch (past_of(core)) {
+    case PAST_NONE: return true;
+    case PAST_OWN: return reached != 0;
+    default: return reached == peers || waited_ms >= core->config.forget_after_ms;
+    }
+}
+
+static void round_alone(struct qp_core *core)
+{
+    struct qp_peer *giver = choose_giver(core);
+    if (giver)
+        ask_from_start(core, giver);
+    else if (is_founder(core))
+        become_joined(core);
+}
+
+static void round_taking(struct qp_core *core)
+{
+    struct qp_taking *taking = core->taking;
+    const struct qp_peer *giver = &core->peer[taking->giver];
+    if (!may_give(giver) || id_of(core, giver) != taking->giver_replica) {
+        wait_for_giver(core);
+        return;
+    }
+    if (core->now_ms - taking->progress_ms >= (uint64_t)SILENT_RESENDS * core->config.resend_ms) {
+        struct qp_peer *other = choose_giver(core);
+        if (other && other != giver) {
+            ask_from_start(core, other);
+            return;
+        }
+        if (!is_reached(core, giver)) {
+            wait_for_giver(core);
+            return;
+        }
+        taking->progress_ms = core->now_ms;
+    }
+    if (core->now_ms - taking->asked_ms >= core->config.resend_ms)
+        taking->ask = true;
+}
+
+void qp_join_round(struct qp_core *core)
+{
+    struct qp_taking *taking = core->taking;
+    if (was_away(core))
+        qp_join_fence(core, NULL);
+    if (core->join == QP_JOIN_DONE) {
+        give_up_insisting(core);
+        return;
+    }
+    /* A clock that was set back. */
+    taking->began_ms = taking->began_ms < core->now_ms ? taking->began_ms : core->now_ms;
+    taking->progress_ms = taking->progress_ms < core->now_ms ? taking->progress_ms : core->now_ms;
+    taking->asked_ms = taking->asked_ms < core->now_ms ? taking->asked_ms : core->now_ms;
+    if (core->join != QP_JOIN_ALONE)
+        round_taking(core);
+    if (core->join == QP_JOIN_ALONE)
+        round_alone(core);
+}
+
+size_t qp_join_out(struct qp_core *core, struct qp_peer *peer)
+{
+    struct qp_taking *taking = core->taking;
+    if (core->join == QP_JOIN_DONE || core->join == QP_JOIN_ALONE || !taking->ask || peer->number != taking->giver)
+        return 0;
+    struct qp_wire_writer writer;
+    struct qp_frame frame;
+    qp_stream_head(core, peer, QP_FRAME_SNAPSHOT_REQUEST, &frame);
+    frame.snapshot = taking->number;
+    frame.cursor = taking->cursor;
+    frame.credit = core->config.credit;
+    taking->ask = false;
+    taking->asked_ms = core->now_ms;
+    qp_wire_begin(&writer, core->out, core->config.frame_bytes_max, &frame);
+    return qp_wire_end(&writer, &frame, NULL);
+}
+
+/* ---- taking in ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* A block names replicas by their places in the ledger. The giver may have learnt of some since it read its knowledge. */
+static void learn_all(struct qp_core *core, const struct qp_item *item)
+{
+    for (uint32_t i = 0; i < item->point_count; i++)
+        qp_replica_learn(core, item->point[i].replica);
+    for (uint32_t i = 0; i < item->holder_count; i++)
+        qp_replica_learn(core, item->holder[i].replica);
+    qp_replica_learn(core, item->tombstone.replica);
+}
+
+static void take_item(struct qp_core *core, struct qp_peer *peer, const struct qp_item *item)
+{
+    learn_all(core, item);
+    const struct qp_merge_context context = {.self = core->self,
+                                             .now_ms = core->now_ms,
+                                             .knowledge = qp_replica_knowledge,
+                                             .giver_knowledge = goes_up_to,
+                                             .arg = core};
+    enum qp_refusal why = qp_key_merge(core, item, &context);
+    peer->figures.refused[why] += why != QP_REFUSED_NOTHING;
+    if (why == QP_REFUSED_SKEW || why == QP_REFUSED_KIND || why == QP_REFUSED_FULL) {
+        for (uint32_t i = 0; i < item->point_count; i++)
+            stay_below(core, item->point[i].replica, item->point[i].sequence);
+        stay_below(core, item->tombstone.replica, item->tombstone_sequence);
+    }
+    uint32_t slot = core->store.ops->find(core->store.store, item->key, item->key_bytes);
+    if (slot && slot < core->log.slots)
+        core->log.note[slot].flags |= QP_NOTE_CONFIRMED;
+}
+
+/* The first chunk begins with what the giver knows; without it nothing that follows means anything. false: this is no giver. */
+static bool take_records(struct qp_core *core, struct qp_peer *peer)
+{
+    struct qp_taking *taking = core->taking;
+    bool is_first = taking->count == 0;
+    struct qp_wire_record record;
+    int status;
+    while ((status = qp_wire_next(core->reader, &record)) != 0) {
+        if (status == -EBADMSG)
+            return false;
+        if (status < 0) {
+            peer->figures.refused[QP_REFUSED_MALFORMED]++;
+            continue;
+        }
+        bool is_known = record.kind == QP_RECORD_KNOWLEDGE;
+        if (is_known ? !is_first || !note_known(core, &record) : taking->count == 0)
+            return false;
+        if (record.kind == QP_RECORD_ITEM)
+            take_item(core, peer, &record.item);
+        else if (record.kind == QP_RECORD_GRAVE)
+            qp_grave_heard(core, &record, 0);
+        is_first &= is_known;
+    }
+    return find_known(core, taking->giver_replica) != NULL;
+}
+
+void qp_join_on_chunk(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame)
+{
+    struct qp_taking *taking = core->taking;
+    if ((core->join != QP_JOIN_ASKING && core->join != QP_JOIN_TAKING) || peer->number != taking->giver ||
+        frame->sender != taking->giver_replica || frame->snapshot != taking->number || frame->cursor != taking->cursor ||
+        !(frame->flags & QP_FRAME_JOINED))
+        return;
+    if (frame->cursor_next == 0) { /* its walk does not count any more */
+        wait_for_giver(core);
+        return;
+    }
+    if (!take_records(core, peer)) {
+        peer->figures.frames_bad++;
+        wait_for_giver(core);
+        return;
+    }
+    core->join = QP_JOIN_TAKING;
+    core->figures.chunks_in++;
+    taking->cursor = frame->cursor_next;
+    taking->progress_ms = core->now_ms;
+    taking->ask = true;
+    if (!(frame->flags & QP_FRAME_LAST))
+        return;
+    taking->ask = false;
+    drop_unconfirmed(core);
+    raise_knowledge(core);
+    become_joined(core);
+}

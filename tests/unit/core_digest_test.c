@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* core_digest_test.c: hosts that hold the same find that out and stay silent; a difference that nobody can explain is found and mended, by the origin if it is there. */
+#include "core_unit.h"
+
+#include <stdio.h>
+
+static void delete_points(struct qp_state *state, uint64_t replica)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < state->point_count; i++)
+        if (state->point[i].replica != replica)
+            state->point[kept++] = state->point[i];
+    state->point_count = kept;
+}
+
+/* What is done to a block behind the core's back. */
+struct forgery {
+    uint64_t replica;
+    int64_t count; /* of its point; -1: it is taken away */
+};
+
+static int forge_edit(struct qp_state *state, void *arg)
+{
+    const struct forgery *forgery = arg;
+    if (forgery->count < 0) {
+        delete_points(state, forgery->replica);
+        return QP_EDIT_PUBLISH;
+    }
+    for (uint32_t i = 0; i < state->point_count; i++)
+        if (state->point[i].replica == forgery->replica)
+            state->point[i].count = (uint64_t)forgery->count;
+    return QP_EDIT_PUBLISH;
+}
+
+static void forge(struct rig *rig, unsigned host, const char *key, uint64_t replica, int64_t count)
+{
+    struct forgery forgery = {replica, count};
+    struct qp_store store = sim_store_interface(rig->store[host]);
+    uint32_t slot = store.ops->find(store.store, key, strlen(key));
+    assert_int_not_equal(slot, 0);
+    rig_kill(rig, host);
+    assert_int_equal(store.ops->update(store.store, slot, forge_edit, &forgery), QP_EDIT_PUBLISH);
+    rig_start(rig, host);
+}
+
+static void begin(struct rig *rig, unsigned hosts, const struct sim_store_config *store)
+{
+    rig_begin(rig, hosts, store);
+    rig->config.digest_ms = 500;
+    for (unsigned i = 0; i < hosts; i++) {
+        rig_kill(rig, i);
+        rig_start(rig, i);
+    }
+    rig_rounds(rig, 3);
+}
+
+static void who_holds_the_same_asks_nothing(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 3, NULL);
+    for (unsigned i = 0; i < 60; i++) {
+        rig_add(&rig, i % 3, i % 2 ? "a" : "b", i);
+        if (i % 9 == 0)
+            assert_int_equal(sim_store_set(rig.store[i % 3], "word", 4, i, rig.now_ms), 0);
+        rig_rounds(&rig, 3);
+    }
+    rig_rounds(&rig, 100);
+    assert_true(rig.sent[QP_FRAME_DIGEST] > 100);
+    assert_int_equal(rig.sent[QP_FRAME_REPAIR_REQUEST], 0);
+    for (unsigned i = 1; i < 3; i++)
+        assert_false(rig_peer(&rig, 0, i)->figures.digest_differs);
+    rig_assert_all(&rig, "a", 900);
+    rig_end(&rig);
+}
+
+static void what_is_lost_comes_back_from_its_origin(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 3, NULL);
+    rig_add(&rig, 0, "a", 7);
+    rig_add(&rig, 1, "a", 1);
+    rig_add(&rig, 0, "b", 9);
+    rig_rounds(&rig, 5);
+    forge(&rig, 1, "a", rig_replica(0), -1);
+    assert_int_equal(rig_total(&rig, 1, "a"), 1);
+    rig_rounds(&rig, 80);
+    rig_assert_all(&rig, "a", 8);
+    rig_assert_all(&rig, "b", 9);
+    assert_true(rig.core[1]->figures.repairs > 0);
+    assert_int_equal(rig.core[2]->figures.repairs, 0);
+    rig_end(&rig);
+}
+
+static void what_the_origin_never_said_goes(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 2, NULL);
+    rig_add(&rig, 0, "a", 7);
+    rig_rounds(&rig, 5);
+    forge(&rig, 1, "a", rig_replica(0), 1000); /* better than what the origin says: no merge would take that instead */
+    assert_int_equal(rig_total(&rig, 1, "a"), 1000);
+    rig_rounds(&rig, 80);
+    rig_assert_all(&rig, "a", 7);
+    rig_end(&rig);
+}
+
+static unsigned no_repair_of_1(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)rig, (void)from, (void)bytes, (void)count;
+    return head->type != QP_FRAME_REPAIR || to != 1;
+}
+
+static void when_the_origin_is_gone_a_relay_adds(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 3, NULL);
+    rig_add(&rig, 0, "a", 7);
+    assert_int_equal(sim_store_set(rig.store[0], "word", 4, 42, rig.now_ms), 0);
+    rig_rounds(&rig, 5);
+    rig_kill(&rig, 0);
+    forge(&rig, 1, "a", rig_replica(0), -1);
+    rig.fate = no_repair_of_1;
+    rig_rounds(&rig, 60);
+    assert_true(rig.sent[QP_FRAME_REPAIR] > 0);
+    assert_int_equal(rig_total(&rig, 2, "a"), 7); /* who has it does not drop it for one who lacks it */
+    rig.fate = NULL;
+    rig_rounds(&rig, 200);
+    assert_int_equal(rig_total(&rig, 1, "a"), 7);
+    assert_int_equal(rig_total(&rig, 2, "a"), 7); /* who has it keeps it */
+    assert_true(rig.core[1]->figures.repairs > 0);
+    int in_1 = qp_replica_find(rig.core[1], rig_replica(0)), in_2 = qp_replica_find(rig.core[2], rig_replica(0));
+    assert_int_equal(qp_core_digest(rig.core[1], (uint32_t)in_1), qp_core_digest(rig.core[2], (uint32_t)in_2));
+    rig_end(&rig);
+}
+
+static unsigned wrong_ranges(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)from, (void)to, (void)bytes, (void)count;
+    if (head->type == QP_FRAME_REPAIR) {
+        rig->arg++;
+        assert_true(head->cursor_next - 1 >= head->cursor && head->cursor >> 56 == head->range);
+    }
+    return 1;
+}
+
+/* Keys of one range, with so long names that they do not fit into one frame. */
+static void a_large_range_comes_in_parts(void **unused)
+{
+    (void)unused;
+    enum { KEYS = 80, LENGTH = 900 };
+    static char key[KEYS][LENGTH + 1];
+    struct sim_store_config config = {.slots = 2 * KEYS};
+    struct rig rig;
+    begin(&rig, 2, &config);
+    rig.config.frame_bytes_max = QP_FRAME_BYTES_MIN;
+    for (unsigned i = 0; i < 2; i++) {
+        rig_kill(&rig, i);
+        rig_start(&rig, i);
+    }
+    for (unsigned i = 0, n = 0; i < KEYS; n++) {
+        memset(key[i], 'k', LENGTH);
+        snprintf(key[i], 16, "%u", n);
+        key[i][strlen(key[i])] = '.';
+        if (qp_wire_key_range(qp_wire_key_hash(key[i], LENGTH)) == 255)
+            i++;
+    }
+    for (unsigned i = 0; i < KEYS; i++)
+        rig_add(&rig, 0, key[i], i + 1);
+    rig_rounds(&rig, 20);
+    rig_kill(&rig, 1);
+    struct qp_store store = sim_store_interface(rig.store[1]);
+    struct forgery forgery = {rig_replica(0), -1}, wrong = {rig_replica(0), 10000};
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(store.ops->update(store.store, store.ops->find(store.store, key[i], LENGTH), forge_edit,
+                                           i % 3 ? &forgery : &wrong),
+                         QP_EDIT_PUBLISH);
+    rig_start(&rig, 1);
+    rig.fate = wrong_ranges;
+    rig_rounds(&rig, 100);
+    assert_true(rig.arg >= 3);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(rig_total(&rig, 1, key[i]), i + 1);
+    rig_end(&rig);
+}
+
+/* Nobody can repair what he was not asked about, nor us in what we said ourselves. */
+static void an_unasked_repair_is_nothing(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    static uint8_t bytes[QP_FRAME_BYTES_MIN];
+    begin(&rig, 2, NULL);
+    rig_add(&rig, 0, "a", 7);
+    rig_add(&rig, 1, "a", 7);
+    rig_rounds(&rig, 50);
+    for (unsigned origin = 0; origin < 2; origin++) {
+        for (unsigned range = 0; range < QP_KEY_RANGES; range++) {
+            struct qp_frame frame;
+            struct qp_wire_writer writer;
+            rig_frame(&rig, 1, &frame, QP_FRAME_REPAIR);
+            frame.origin = rig_replica(origin);
+            frame.upto = QP_SEQUENCE_MAX;
+            frame.range = range;
+            frame.cursor = (uint64_t)range << 56;
+            frame.cursor_next = frame.cursor + (UINT64_C(1) << 56);
+            frame.flags |= QP_FRAME_LAST;
+            qp_wire_begin(&writer, bytes, sizeof bytes, &frame);
+            qp_core_on_message(rig.core[0], 0, bytes, qp_wire_end(&writer, &frame, NULL), rig.now_ms);
+        }
+    }
+    rig_assert_all(&rig, "a", 14);
+    assert_int_equal(rig.core[0]->figures.repairs, 0);
+    assert_true(rig_peer(&rig, 0, 1)->figures.refused[QP_REFUSED_FOREIGN] > 0);
+    rig_end(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_holds_the_same_asks_nothing),
+        cmocka_unit_test(what_is_lost_comes_back_from_its_origin),
+        cmocka_unit_test(what_the_origin_never_said_goes),
+        cmocka_unit_test(when_the_origin_is_gone_a_relay_adds),
+        cmocka_unit_test(a_large_range_comes_in_parts),
+        cmocka_unit_test(an_unasked_repair_is_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

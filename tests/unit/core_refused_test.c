@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* core_refused_test.c: what a host refuses for want of room, time or kind is offered again, whoever is killed and whatever is lost meanwhile. */
+#include "core_unit.h"
+
+/* The next thing that host 1 is told finds no room there. */
+static void refuse_next(struct rig *rig, unsigned count)
+{
+    rig_rounds(rig, 3);
+    sim_store_refuse(rig->store[1], count);
+}
+
+static uint64_t refused(struct rig *rig, enum qp_refusal why)
+{
+    return rig_peer(rig, 1, 0)->figures.refused[why];
+}
+
+static void what_finds_no_room_comes_again(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_begin(&rig, 2, NULL);
+    refuse_next(&rig, 1);
+    rig_add(&rig, 0, "a", 3);
+    rig_rounds(&rig, 1);
+    assert_int_equal(rig_total(&rig, 1, "a"), 0);
+    assert_int_equal(refused(&rig, QP_REFUSED_FULL), 1);
+    rig_rounds(&rig, 6);
+    rig_assert_all(&rig, "a", 3);
+    assert_int_equal(refused(&rig, QP_REFUSED_FULL), 1);
+    assert_int_equal(rig_peer(&rig, 1, 0)->refused_count, 0);
+    rig_end(&rig);
+}
+
+static unsigned no_acknowledgement(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes,
+                                   size_t count)
+{
+    (void)to, (void)bytes, (void)count;
+    if (head->type != QP_FRAME_ACK || from != 1)
+        return 1;
+    rig->arg++;
+    return 0;
+}
+
+static void a_lost_acknowledgement_loses_no_refusal(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_begin(&rig, 2, NULL);
+    refuse_next(&rig, 1);
+    rig.fate = no_acknowledgement;
+    rig_add(&rig, 0, "a", 3);
+    rig_rounds(&rig, 1);
+    rig_add(&rig, 0, "b", 3); /* another delta, and another acknowledgement, which does not get through either */
+    rig_rounds(&rig, 1);
+    assert_true(rig.arg >= 1);
+    rig.fate = NULL;
+    rig_rounds(&rig, 20);
+    rig_assert_all(&rig, "a", 3);
+    rig_end(&rig);
+}
+
+/* 0: the host that counts; 1: the one that refuses. Before it is heard of the refusal, or after. */
+static void kill_between(unsigned host, bool heard)
+{
+    struct rig rig;
+    rig_begin(&rig, 2, NULL);
+    refuse_next(&rig, 1);
+    rig.fate = heard ? NULL : no_acknowledgement;
+    rig_add(&rig, 0, "a", 3);
+    rig_rounds(&rig, 1); /* the refusal is told within the round; what it brings about waits for the next one */
+    if (heard)
+        rig_rounds(&rig, 1);
+    assert_int_equal(rig_total(&rig, 1, "a"), 0);
+    rig_kill(&rig, host);
+    rig.fate = NULL;
+    rig_start(&rig, host);
+    rig_rounds(&rig, 20);
+    rig_assert_all(&rig, "a", 3);
+    rig_end(&rig);
+}
+
+static void a_kill_loses_no_refusal(void **unused)
+{
+    (void)unused;
+    kill_between(0, false);
+    kill_between(1, false);
+    kill_between(0, true);
+    kill_between(1, true);
+}
+
+/* More than can be remembered, and than one acknowledgement lists. */
+static void many_refusals_take_turns(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct sim_store_config store = {.slots = 1001};
+    rig_begin(&rig, 2, &store);
+    refuse_next(&rig, 700);
+    for (unsigned k = 0; k < 700; k++) {
+        char key[16];
+        snprintf(key, sizeof key, "key%u", k);
+        rig_add(&rig, 0, key, k);
+    }
+    rig_rounds(&rig, 10);
+    for (unsigned k = 0; k < 700; k++) {
+        char key[16];
+        snprintf(key, sizeof key, "key%u", k);
+        assert_int_equal(rig_total(&rig, 1, key), k);
+    }
+    assert_true(refused(&rig, QP_REFUSED_FULL) >= 700);
+    assert_int_equal(rig_peer(&rig, 1, 0)->refused_count, 0);
+    assert_int_equal(rig.core[1]->ledger->replica[1].knowledge, rig.core[0]->ledger->sequence);
+    rig_end(&rig);
+}
+
+/* Of another kind there: it stays so. The distance grows, others are not held up, and the other's knowledge does not stop for good. */
+static void another_kind_is_asked_more_and_more_seldom(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_begin(&rig, 3, NULL);
+    assert_int_equal(sim_store_set(rig.store[1], "a", 1, 9, rig.now_ms), 0);
+    rig_add(&rig, 0, "a", 3);
+    rig_rounds(&rig, 100);
+    uint64_t soon = refused(&rig, QP_REFUSED_KIND);
+    assert_in_range(soon, 5, 9); /* after 1, 2, 4 ... rounds */
+    rig_rounds(&rig, 1000);
+    assert_in_range(refused(&rig, QP_REFUSED_KIND) - soon, 2, 12); /* repairs run into it too */
+    assert_int_equal(rig_total(&rig, 1, "a"), 9);
+    rig_add(&rig, 0, "b", 1);
+    rig_rounds(&rig, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(rig_total(&rig, i, "b"), 1);
+    assert_int_equal(rig.core[1]->ledger->replica[1].knowledge, rig.core[0]->ledger->sequence);
+    rig_end(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_finds_no_room_comes_again),
+        cmocka_unit_test(a_lost_acknowledgement_loses_no_refusal),
+        cmocka_unit_test(a_kill_loses_no_refusal),
+        cmocka_unit_test(many_refusals_take_turns),
+        cmocka_unit_test(another_kind_is_asked_more_and_more_seldom),
+    };
+    return cmocka_run_group_tests_name("core_refused", tests, NULL, NULL);
+}
