@@ -149,7 +149,7 @@ static bool search(struct quipu *q, struct qp_worker *worker, bool evict, bool *
     /* Where the last search stopped: what it freed is used up first, and what lies before that is mostly in use. */
     uint64_t stretches = (items - q->view.entry_count + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
     for (uint64_t i = 0; i < stretches; i++) {
-        uint64_t turn = qp_add_relaxed(&q->view.header->room_cursor, 1) % stretches;
+        uint64_t turn = qp_add_relaxed(&q->view.header->block_cursor, 1) % stretches;
         if (search_blocks(q, worker, q->view.entry_count + turn * QP_ROOM_STRETCH))
             return true;
     }

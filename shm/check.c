@@ -131,7 +131,7 @@ static int look_header(struct qp_check *check, uint32_t index)
         return qp_check_broken(check, "header: its clock is out of range");
     if (qp_load_relaxed(&h->sweep_cursor) > UINT64_C(1) << 62)
         return qp_check_broken(check, "header: the sweep's cursor is out of range");
-    if (qp_load_relaxed(&h->room_cursor) > UINT64_C(1) << 62)
+    if (qp_load_relaxed(&h->room_cursor) > UINT64_C(1) << 62 || qp_load_relaxed(&h->block_cursor) > UINT64_C(1) << 62)
         return qp_check_broken(check, "header: the cursor of searches for room is out of range");
     if (!qp_check_all_zero(h->hot_reserved, sizeof h->hot_reserved) ||
         !qp_check_all_zero(h->rare_reserved, sizeof h->rare_reserved) ||

@@ -102,7 +102,8 @@ struct qp_header {
     uint64_t harvest_all;     /* raised when a dead process was recovered, which may have changed what it did not mark; and by a new strategy */
     uint64_t room_retry_ms;   /* host's unix ms before which a search for room is known to be in vain */
     uint64_t room_cursor;     /* where searches for room go on */
-    uint64_t rare_reserved[10];
+    uint64_t block_cursor;    /* where searches for blocks go on */
+    uint64_t rare_reserved[9];
 
     /* Statistics; relaxed adds. */
     uint64_t stat_recovered_processes;

@@ -24,7 +24,6 @@
 #define TOMBS_PER_ROUND 256u  /* looked at in one round: the others have their turn in the next ones */
 #define GRAVES_PER_ROUND 256u
 #define LOOKS_IN_VAIN 200u
-#define FLOOR_HEARD_MAX (UINT64_C(1) << 61) /* far below the highest epoch of a plain counter */
 
 /* ---- graves ------------------------------------------------------------------------------------------------------------- */
 
@@ -188,7 +187,7 @@ static void meet(struct qp_core *core, const struct qp_wire_record *record, uint
 /* A grave judges all others' points of its key: one that leaves no room for the next death, or lies in the future, is no honest host's. */
 static bool is_possible(const struct qp_core *core, const struct qp_wire_record *record)
 {
-    return record->is_register ? record->floor >> 16 <= core->now_ms + QP_SKEW_MAX_MS : record->floor < FLOOR_HEARD_MAX;
+    return record->is_register ? record->floor >> 16 <= core->now_ms + QP_SKEW_MAX_MS : record->floor < QP_PLAIN_EPOCH_HEARD_MAX;
 }
 
 void qp_grave_heard(struct qp_core *core, const struct qp_wire_record *record, uint64_t teller)

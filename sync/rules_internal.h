@@ -114,7 +114,6 @@ bool qp_state_epoch_is_unsaid(const struct qp_state *state);
 /* The highest plain epoch and count, and the highest count of a window, that an honest host can have: beyond them there is no room for the next
  * reset, or for the tag of a cell. */
 #define QP_PLAIN_EPOCH_MAX (UINT64_C(1) << 62)
-#define QP_PLAIN_EPOCH_HEARD_MAX (QP_PLAIN_EPOCH_MAX >> 1) /* of others: so that one message cannot bring a key to where no reset is left */
 #define QP_PLAIN_COUNT_MAX (UINT64_C(1) << 62)
 #define QP_WINDOW_COUNT_MAX (UINT64_C(1) << 39)
 #define QP_SEQUENCE_MAX ((UINT64_C(1) << 48) - 1) /* as a shard block has room for */

@@ -100,21 +100,15 @@ static void tell_tombstone(struct qp_state *state, uint64_t now_ms, uint64_t seq
     state->tombstone_sequence = sequence;
 }
 
-static bool is_under_floor(const struct qp_state *state, const struct qp_point *point, const void *arg)
-{
-    (void)arg;
-    return point->epoch <= state->floor;
-}
-
 /* An epoch that began with a reset is told by the reset's point. When a delete has killed that point by its version, nothing says any more which epoch we are in: who has not
  * heard of the reset would go on in a lower one, unseen, and lose it all to the first add here. Then the floor says it. Here and not in the merge, for it
  * depends on what was heard before the delete: it is something that we say, and others merge. */
-static void say_epoch(struct qp_state *state)
+static void say_epoch(struct qp_state *state, uint64_t now_ms)
 {
     if (!qp_state_epoch_is_unsaid(state))
         return;
     state->floor = state->own[0].epoch - 1;
-    qp_state_remove(state, is_under_floor, NULL);
+    qp_state_sweep(state, now_ms);
     state->holder_count = 0; /* they hold the tombstone, but not this floor */
     state->collect = false;
     state->deleted = state->point_count == 0;
@@ -155,7 +149,7 @@ int qp_rules_stamp(struct qp_state *state, uint64_t self, uint64_t now_ms, uint6
     bool has_own = qp_state_has_own_point(state, self);
     if (!say || (!has_own && state->tombstone.timestamp == 0))
         return QP_EDIT_LEAVE;
-    say_epoch(state);
+    say_epoch(state, now_ms);
     if (has_own)
         state->deleted = state->collect = false;
     return state_it(state, self, now_ms, sequence);
