@@ -28,7 +28,7 @@ struct qp_repairing {
     uint32_t next_digest;  /* index of the origin that the next frame of digests begins with */
     bool is_telling;       /* a set of digests is on its way, in several frames */
     uint32_t ask;          /* we ask for the ranges of this origin; 0: of none */
-    uint32_t expect;       /* and take repairs of this one */
+    uint32_t expect;       /* and take repairs of this one, until digests are equal: frames overtake each other, so none of them is known to be the last */
     uint32_t give;         /* index of the origin whose ranges we tell, if any range is left */
     uint32_t left;         /* ranges that are left, in `range` */
     uint32_t frames, taken; /* told and taken in this round */
@@ -143,6 +143,7 @@ static void compare(struct qp_core *core, struct qp_peer *peer, const struct qp_
         return;
     if (theirs->digest == core->digest[index]) {
         repair->differs[index] = repair->repairs[index] = 0;
+        repair->expect = repair->expect == index ? 0 : repair->expect;
         return;
     }
     unsigned shift = repair->repairs[index] < DIFFERENCES_SHIFT_MAX ? repair->repairs[index] : DIFFERENCES_SHIFT_MAX;
@@ -270,7 +271,6 @@ static size_t repair_out(struct qp_core *core, struct qp_peer *peer)
         repair->range[range] = false;
         repair->left--;
     }
-    frame.flags |= repair->left == 0 ? QP_FRAME_LAST : 0;
     repair->frames++;
     return qp_wire_end(&writer, &frame, core->packed);
 }
@@ -458,6 +458,4 @@ void qp_digest_on_repair(struct qp_core *core, struct qp_peer *peer, const struc
     }
     drop_the_others(&word, whole);
     core->figures.repairs += core->digest[origin] != before;
-    if (frame->flags & QP_FRAME_LAST)
-        peer->repair->expect = 0;
 }

@@ -150,8 +150,11 @@ static bool is_squatted(const struct qp_core *core, const struct qp_peer *peer, 
     uint64_t key_hash = qp_replica_key_hash(core, replica->id);
     if (key_hash == 0 || key_hash == hash_of(peer) || !qp_map_get(core->peer_map, key_hash, &number))
         return false;
-    if (replica->knowledge == 0 && ((replica->flags & QP_REPLICA_REPLACED) || is_silent(core, replica)))
-        return true; /* the name was used once, and nothing came of it */
+    /* The name was used once, and nothing came of it; or, its bearer has another one now, we hold no more of it than windows that end by themselves: whoever has it
+     * can do no more with it than with a name of his own. */
+    bool is_replaced = replica->flags & QP_REPLICA_REPLACED;
+    if ((replica->knowledge == 0 && (is_replaced || is_silent(core, replica))) || (is_replaced && core->digest[qp_replica_find(core, replica->id)] == 0))
+        return true;
     const struct qp_peer *holder = &core->peer[number];
     return holder->changes >= QP_NAMES_OF_A_LIAR ||
            (holder->figures.conflicts >= QP_NAMES_OF_A_LIAR && replica->vouched == hash_of(peer));

@@ -139,14 +139,14 @@ static void stay_below(struct qp_ledger *ledger, uint64_t replica, uint64_t sequ
     }
 }
 
-/* What cannot be taken in now (the clock went back since) is not known: it has to be told again. */
+/* What cannot be taken in now (the clock went back since) is not known: it has to be told again. What is over by now is known. */
 static void read_in(struct sim_host *host, struct reading_in *in)
 {
     struct qp_store to = sim_store_interface(host->store);
     struct qp_ledger *ledger = to.ops->ledger(to.store);
     uint32_t slot;
     int error = to.ops->update_key(to.store, in->item.key, in->item.key_bytes, in->item.kind, in->item.window_ms, read_in_edit, in, &slot);
-    if (error >= 0 && in->why == QP_REFUSED_NOTHING)
+    if (error >= 0 && (in->why == QP_REFUSED_NOTHING || in->why == QP_REFUSED_OLD))
         return;
     for (uint32_t i = 0; i < in->item.point_count; i++)
         stay_below(ledger, in->item.point[i].replica, in->item.point[i].sequence);
@@ -159,21 +159,11 @@ static bool item_of(struct sim_host *host, uint32_t slot, struct qp_item *item, 
     size_t key_bytes;
     const void *key = sim_store_key(host->file, slot, &key_bytes);
     const struct qp_state *state = key ? sim_store_look_at(host->file, slot) : NULL;
-    if (!state)
+    if (!state || !qp_rules_relayed(state, 0, item, point))
         return false;
-    *item = (struct qp_item){.key = key,
-                             .key_bytes = (uint32_t)key_bytes,
-                             .kind = state->kind,
-                             .deleted = state->deleted,
-                             .window_ms = state->window_ms,
-                             .tombstone = state->tombstone,
-                             .tombstone_sequence = state->tombstone_sequence,
-                             .floor = state->floor,
-                             .value = state->value,
-                             .point = point};
-    memcpy(point, state->point, state->point_count * sizeof *point);
-    item->point_count = state->point_count;
-    return item->point_count || item->tombstone.timestamp;
+    item->key = key;
+    item->key_bytes = (uint32_t)key_bytes;
+    return true;
 }
 
 /* A dump of the segment as it was, read into a fresh one: what it said of itself is another replica's now. */

@@ -50,11 +50,26 @@ static void kill_agent(struct sim_host *host)
     plan_start(host, 4000);
 }
 
-/* Never all segments at once: what nobody holds cannot be missed. */
+/* Hosts that could give this one a snapshot. */
+static uint32_t joined_besides(const struct sim_host *host)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < host->sim->host_count; i++) {
+        const struct sim_host *other = &host->sim->host[i];
+        if (other == host || !other->member || other->hostile || !other->store || !other->relay)
+            continue;
+        struct qp_store store = sim_store_interface(other->store);
+        count += store.ops->ledger(store.store)->joined != 0;
+    }
+    return count;
+}
+
+/* Never all segments at once: what nobody holds cannot be missed, and where all begin with old files they wait for everybody, a hostile peer too. */
 static void lose(struct sim_host *host, bool file)
 {
     struct sim *sim = host->sim;
-    if (!host->store || members(sim, true) < 2 || sim->account->life_count + LIVES_SPARE > SIM_LIVES || (file && !host->file))
+    if (!host->store || members(sim, true) < 2 || sim->account->life_count + LIVES_SPARE > SIM_LIVES || (file && !host->file) ||
+        (file && joined_besides(host) == 0))
         return;
     sim_host_bury(host);
     if (!file) {

@@ -187,6 +187,59 @@ static void a_large_range_comes_in_parts(void **unused)
     rig_end(&rig);
 }
 
+#define HELD_MAX 32
+
+static struct {
+    uint8_t bytes[QP_FRAME_BYTES_MIN];
+    size_t count;
+} held[HELD_MAX];
+
+static unsigned hold_repairs(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)from, (void)to;
+    if (head->type != QP_FRAME_REPAIR)
+        return 1;
+    assert_true(rig->arg < HELD_MAX && count <= sizeof held[0].bytes);
+    memcpy(held[rig->arg].bytes, bytes, count);
+    held[rig->arg++].count = count;
+    return 0;
+}
+
+/* The last one comes first: it says nothing about the others. */
+static void repairs_may_overtake_each_other(void **unused)
+{
+    (void)unused;
+    enum { KEYS = 12 };
+    struct rig rig;
+    char key[8];
+    begin(&rig, 2, NULL);
+    for (unsigned i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "k%u", i);
+        rig_add(&rig, 0, key, i + 1);
+    }
+    rig_rounds(&rig, 5);
+    for (unsigned i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "k%u", i);
+        forge(&rig, 1, key, rig_replica(0), -1);
+    }
+    rig.fate = hold_repairs;
+    while (rig.arg == 0)
+        rig_rounds(&rig, 1);
+    rig_rounds(&rig, KEYS);
+    assert_int_equal(rig.sent[QP_FRAME_REPAIR_REQUEST], 1);
+    assert_true(rig.arg > 3);
+    while (rig.arg--) {
+        qp_core_on_message(rig.core[1], rig_peer(&rig, 1, 0)->number, held[rig.arg].bytes, held[rig.arg].count, rig.now_ms);
+        rig.now_ms += 100;
+        qp_core_on_tick(rig.core[1], rig.now_ms);
+    }
+    for (unsigned i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "k%u", i);
+        assert_int_equal(rig_total(&rig, 1, key), i + 1);
+    }
+    rig_end(&rig);
+}
+
 /* Nobody can repair what he was not asked about, nor us in what we said ourselves. */
 static void an_unasked_repair_is_nothing(void **unused)
 {
@@ -207,7 +260,6 @@ static void an_unasked_repair_is_nothing(void **unused)
             frame.range = range;
             frame.cursor = (uint64_t)range << 56;
             frame.cursor_next = frame.cursor + (UINT64_C(1) << 56);
-            frame.flags |= QP_FRAME_LAST;
             qp_wire_begin(&writer, bytes, sizeof bytes, &frame);
             qp_core_on_message(rig.core[0], 0, bytes, qp_wire_end(&writer, &frame, NULL), rig.now_ms);
         }
@@ -226,6 +278,7 @@ int main(void)
         cmocka_unit_test(what_the_origin_never_said_goes),
         cmocka_unit_test(when_the_origin_is_gone_a_relay_adds),
         cmocka_unit_test(a_large_range_comes_in_parts),
+        cmocka_unit_test(repairs_may_overtake_each_other),
         cmocka_unit_test(an_unasked_repair_is_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,42 @@ static void a_name_that_is_not_used_goes_back(void **unused)
     rig_end(&rig);
 }
 
+/* The key that has taken it says something empty in it, and goes on to another name: the one that it left is whoever's comes. */
+static void a_name_that_was_left_goes_back(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct qp_frame frame;
+    struct qp_peer_figures figures;
+    rig_begin(&rig, 3, NULL);
+    rig_kill(&rig, 2);
+    rig_frame(&rig, 2, &frame, QP_FRAME_HELLO);
+    frame.sender = rig_replica(1);
+    frame.version_max = QP_WIRE_VERSION;
+    hand_over_by(&rig, 2, &frame, NULL);
+    rig_rounds(&rig, 30);
+    rig_frame(&rig, 2, &frame, QP_FRAME_DELTA);
+    frame.sender = rig_replica(1);
+    frame.upto = 100;
+    hand_over_by(&rig, 2, &frame, NULL);
+    int taken = qp_replica_find(rig.core[0], rig_replica(1));
+    assert_true(taken > 0);
+    assert_int_equal(rig.core[0]->ledger->replica[taken].knowledge, 100);
+    rig_add(&rig, 1, "a", 1);
+    rig_rounds(&rig, 150);
+    assert_true(qp_core_peer_figures(rig.core[0], rig_peer(&rig, 0, 1)->number, &figures));
+    assert_int_equal(figures.replica, 0);
+    rig_frame(&rig, 2, &frame, QP_FRAME_HELLO);
+    frame.sender = 0x9999;
+    frame.version_max = QP_WIRE_VERSION;
+    hand_over_by(&rig, 2, &frame, NULL);
+    rig_rounds(&rig, 20);
+    assert_true(qp_core_peer_figures(rig.core[0], rig_peer(&rig, 0, 1)->number, &figures));
+    assert_int_equal(figures.replica, rig_replica(1));
+    assert_int_equal(rig_total(&rig, 0, "a"), 1);
+    rig_end(&rig);
+}
+
 /* A relay's word alone takes no name from a key that has only that one. */
 static void a_relay_alone_takes_no_name_away(void **unused)
 {
@@ -407,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_segment_made_anew_replaces_the_former_one),
         cmocka_unit_test(a_name_that_was_taken_goes_back),
         cmocka_unit_test(a_name_that_is_not_used_goes_back),
+        cmocka_unit_test(a_name_that_was_left_goes_back),
         cmocka_unit_test(a_relay_alone_takes_no_name_away),
         cmocka_unit_test(names_are_not_for_nothing),
         cmocka_unit_test(two_who_cannot_greet_do_not_shout),
