@@ -53,14 +53,6 @@ static int make_work_space(struct qp_core *core)
     return core->is_short || !core->peer_map ? -ENOMEM : 0;
 }
 
-/* The others have given us up by now, if there are any. */
-static bool was_away_too_long(const struct qp_core *core)
-{
-    const struct qp_ledger *ledger = core->ledger;
-    return ledger->joined && ledger->replica[1].id && core->now_ms > ledger->round_ms &&
-           core->now_ms - ledger->round_ms > core->config.forget_after_ms;
-}
-
 /* Everything begins with the segment. A number that no agent before us had: what those sent is told from what we send. */
 static int begin(struct qp_core *core, uint64_t now_ms)
 {
@@ -82,8 +74,6 @@ static int begin(struct qp_core *core, uint64_t now_ms)
         qp_collect_init(core);
     if (!error)
         error = qp_core_rebuild(core);
-    if (!error && was_away_too_long(core))
-        qp_join_fence(core, NULL);
     qp_alloc_reset(core->scratch);
     return error;
 }

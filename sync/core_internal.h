@@ -189,6 +189,19 @@ static inline bool qp_replica_is_retired(const struct qp_core *core, const struc
     return replica && (replica->flags & QP_REPLICA_RETIRED);
 }
 
+#define QP_REACHED_MS 11000 /* two of the intervals at which a peer says HELLO, and some */
+
+static inline bool qp_peer_is_reached(const struct qp_core *core, const struct qp_peer *peer)
+{
+    return peer->used && peer->state == QP_PEER_HEARD && core->now_ms < peer->heard_ms + QP_REACHED_MS;
+}
+
+/* Whether it could give a snapshot. */
+static inline bool qp_peer_may_give(const struct qp_peer *peer)
+{
+    return peer->used && peer->state == QP_PEER_HEARD && peer->joined && peer->config.may_relay && peer->replica_index;
+}
+
 /* The hash of the key by which a replica came, here or elsewhere; 0: not known. */
 uint64_t qp_replica_key_hash(const struct qp_core *core, uint64_t id);
 void qp_replica_vouch(struct qp_core *core, uint64_t id, uint64_t key_hash);
@@ -282,6 +295,17 @@ void qp_join_round(struct qp_core *core);
 void qp_join_fence(struct qp_core *core, struct qp_peer *by);
 void qp_join_on_chunk(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame);
 size_t qp_join_out(struct qp_core *core, struct qp_peer *peer);
+
+/* ---- core_found.c ------------------------------------------------------------------------------------------------------------------ */
+
+/* What a founder could bring back to life by being wrong: nothing, or what it stated itself (who went on without it has retired it, and will fence it),
+ * or an old file's contents under a new name, which nobody can tell from news. */
+enum qp_past { QP_PAST_NONE, QP_PAST_OWN, QP_PAST_OF_A_FILE };
+
+enum qp_past qp_found_past(const struct qp_core *core);
+bool qp_found_hears_everybody(const struct qp_core *core);
+/* waited_ms: for how long we have been without a join. */
+bool qp_found_is_founder(const struct qp_core *core, uint64_t waited_ms);
 
 /* ---- core_digest.c ----------------------------------------------------------------------------------------------------------------- */
 

@@ -12,10 +12,6 @@
  * Who gives. A joined peer that may relay; first the one that has fenced us, since it knows what we lack. A giver that is silent is left for another one, if there is
  * another: with a new number, from the beginning, for two walks do not make one. Chunks are taken in order only; one that was lost is asked for again after a while.
  *
- * Who founds. If all who can be reached have not joined either, the smallest replica among them has joined by itself. A peer that was heard as joined is waited for
- * (WAIT_FOR_JOINED_MS): a short silence must not make a second cluster of a joiner. Silence is enough for a new segment only; one that has spoken before waits until it
- * hears somebody, one that was made from an old file until it hears everybody.
- *
  * Two hosts that were cut off from each other fence each other. One has to go first: the one with the greater id. The other one is told again when the first one has
  * joined, which by then is not fenced here any more. Who may not give cannot cure whom he fences: he is not obeyed, and gives up after a while (INSIST_MS); what his side
  * deleted he tells by graves, and only after twice forget_after are those gone. */
@@ -23,9 +19,6 @@
 
 #include <errno.h>
 
-#define FOUND_ROUNDS 10           /* who was not heard for so long at the start cannot be reached */
-#define REACHED_MS 11000          /* two of the intervals at which a peer says HELLO, and some */
-#define WAIT_FOR_JOINED_MS 60000
 #define SILENT_RESENDS 8          /* without a chunk for so many requests: another giver */
 #define OBEY_AGAIN_ROUNDS 20      /* a fence that was told before our last join was heard of is out of date */
 #define INSIST_MS 60000           /* or forget_after, if that is less */
@@ -46,19 +39,10 @@ struct qp_taking {
     uint64_t cursor;      /* what we have, ends here */
     uint64_t progress_ms, asked_ms;
     bool ask;
+    bool ignorant[QP_PEERS_MAX]; /* peers that know nothing of what our file has */
     uint32_t count;       /* known; 0: the first chunk is still to come */
     struct known known[QP_REPLICAS];
 };
-
-static bool may_give(const struct qp_peer *peer)
-{
-    return peer->used && peer->state == QP_PEER_HEARD && peer->joined && peer->config.may_relay && peer->replica_index;
-}
-
-static bool is_reached(const struct qp_core *core, const struct qp_peer *peer)
-{
-    return peer->used && peer->state == QP_PEER_HEARD && core->now_ms < peer->heard_ms + REACHED_MS;
-}
 
 static uint64_t id_of(const struct qp_core *core, const struct qp_peer *peer)
 {
@@ -160,7 +144,7 @@ static void give_up_insisting(struct qp_core *core)
     for (uint32_t i = 0; i < core->peer_high; i++) {
         struct qp_peer *peer = &core->peer[i];
         struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
-        if (!peer->used || !peer->joined || !is_reached(core, peer) || !peer->replica_index ||
+        if (!peer->used || !peer->joined || !qp_peer_is_reached(core, peer) || !peer->replica_index ||
             !(replica->flags & QP_REPLICA_RETIRED)) {
             peer->insists_ms = 0;
         } else if (peer->insists_ms == 0 || core->now_ms < peer->insists_ms) {
@@ -268,7 +252,7 @@ static struct qp_peer *choose_giver(struct qp_core *core)
     uint32_t from = taking->giver == NOBODY ? 0 : taking->giver + 1;
     for (uint32_t i = 0; i < core->peer_high; i++) {
         struct qp_peer *peer = &core->peer[(from + i) % core->peer_high];
-        if (!may_give(peer) || !is_reached(core, peer))
+        if (!qp_peer_may_give(peer) || !qp_peer_is_reached(core, peer))
             continue;
         bool is_fenced = core->ledger->replica[peer->replica_index].flags & QP_REPLICA_RETIRED;
         int worth = (taking->fenced_by && id_of(core, peer) == taking->fenced_by ? 2 : 0) + !is_fenced;
@@ -281,54 +265,9 @@ static struct qp_peer *choose_giver(struct qp_core *core)
     return chosen;
 }
 
-/* Whether a joined peer that cannot be reached now should be waited for. */
-static bool waits_for_joined(const struct qp_core *core)
+static uint64_t waited_ms(const struct qp_core *core)
 {
-    for (uint32_t i = 0; i < core->peer_high; i++) {
-        const struct qp_peer *peer = &core->peer[i];
-        if (may_give(peer) && core->now_ms < peer->heard_ms + WAIT_FOR_JOINED_MS)
-            return true;
-    }
-    return false;
-}
-
-/* What a founder could bring back to life by being wrong: nothing, or what it stated itself (who went on without it has retired it, and will fence it),
- * or an old file's contents under a new name, which nobody can tell from news. */
-enum past { PAST_NONE, PAST_OWN, PAST_OF_A_FILE };
-
-static enum past past_of(const struct qp_core *core)
-{
-    if (core->ledger->sequence)
-        return PAST_OWN;
-    for (uint32_t i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++)
-        if (core->ledger->replica[i].knowledge)
-            return PAST_OF_A_FILE;
-    return PAST_NONE;
-}
-
-static bool is_founder(const struct qp_core *core)
-{
-    uint32_t peers = 0, reached = 0, heard = 0;
-    for (uint32_t i = 0; i < core->peer_high; i++) {
-        const struct qp_peer *peer = &core->peer[i];
-        peers += peer->used;
-        heard += peer->used && peer->state == QP_PEER_HEARD;
-        if (!is_reached(core, peer))
-            continue;
-        reached++;
-        if (peer->config.may_relay && (peer->joined || id_of(core, peer) < core->self)) /* who may not give founds for himself */
-            return false;
-    }
-    if (peers == 0)
-        return true;
-    uint64_t waited_ms = core->now_ms - core->taking->began_ms;
-    if (waits_for_joined(core) || (heard < peers && waited_ms < (uint64_t)FOUND_ROUNDS * core->config.round_ms))
-        return false;
-    switch (past_of(core)) {
-    case PAST_NONE: return true;
-    case PAST_OWN: return reached != 0;
-    default: return reached == peers || waited_ms >= core->config.forget_after_ms;
-    }
+    return core->now_ms - core->taking->began_ms;
 }
 
 static void round_alone(struct qp_core *core)
@@ -336,7 +275,7 @@ static void round_alone(struct qp_core *core)
     struct qp_peer *giver = choose_giver(core);
     if (giver)
         ask_from_start(core, giver);
-    else if (is_founder(core))
+    else if (qp_found_is_founder(core, waited_ms(core)))
         become_joined(core);
 }
 
@@ -344,7 +283,7 @@ static void round_taking(struct qp_core *core)
 {
     struct qp_taking *taking = core->taking;
     const struct qp_peer *giver = &core->peer[taking->giver];
-    if (!may_give(giver) || id_of(core, giver) != taking->giver_replica) {
+    if (!qp_peer_may_give(giver) || id_of(core, giver) != taking->giver_replica) {
         wait_for_giver(core);
         return;
     }
@@ -354,7 +293,7 @@ static void round_taking(struct qp_core *core)
             ask_from_start(core, other);
             return;
         }
-        if (!is_reached(core, giver)) {
+        if (!qp_peer_is_reached(core, giver)) {
             wait_for_giver(core);
             return;
         }
@@ -432,7 +371,27 @@ static void take_item(struct qp_core *core, struct qp_peer *peer, const struct q
         core->log.note[slot].flags |= QP_NOTE_CONFIRMED;
 }
 
-/* The first chunk begins with what the giver knows; without it nothing that follows means anything. false: this is no giver. */
+/* Whether the giver has never heard of any stream that our file knows of: it is of a cluster that was founded without those who had. It cannot say what of the file was deleted
+ * since, so another giver is looked for, until nobody can, or for long enough. */
+static bool is_ignorant(struct qp_core *core)
+{
+    struct qp_taking *taking = core->taking;
+    if (qp_found_past(core) != QP_PAST_OF_A_FILE || waited_ms(core) >= core->config.forget_after_ms)
+        return false;
+    for (uint32_t i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++) {
+        const struct qp_replica *replica = &core->ledger->replica[i];
+        const struct known *known = replica->knowledge ? find_known(core, replica->id) : NULL;
+        if (known && known->sequence)
+            return false;
+    }
+    taking->ignorant[taking->giver] = true;
+    bool all = qp_found_hears_everybody(core);
+    for (uint32_t i = 0; i < core->peer_high; i++)
+        all &= !qp_peer_may_give(&core->peer[i]) || taking->ignorant[i];
+    return !all;
+}
+
+/* The first chunk begins with what the giver knows; without it nothing that follows means anything. false: this is no giver, or none for us. */
 static bool take_records(struct qp_core *core, struct qp_peer *peer)
 {
     struct qp_taking *taking = core->taking;
@@ -440,22 +399,22 @@ static bool take_records(struct qp_core *core, struct qp_peer *peer)
     struct qp_wire_record record;
     int status;
     while ((status = qp_wire_next(core->reader, &record)) != 0) {
-        if (status == -EBADMSG)
+        bool is_known = status > 0 && record.kind == QP_RECORD_KNOWLEDGE;
+        if (status == -EBADMSG || (is_known ? !is_first || !note_known(core, &record) : taking->count == 0)) {
+            peer->figures.frames_bad++;
             return false;
-        if (status < 0) {
-            peer->figures.refused[QP_REFUSED_MALFORMED]++;
-            continue;
         }
-        bool is_known = record.kind == QP_RECORD_KNOWLEDGE;
-        if (is_known ? !is_first || !note_known(core, &record) : taking->count == 0)
+        if (is_first && !is_known && is_ignorant(core))
             return false;
-        if (record.kind == QP_RECORD_ITEM)
+        if (status < 0)
+            peer->figures.refused[QP_REFUSED_MALFORMED]++;
+        else if (record.kind == QP_RECORD_ITEM)
             take_item(core, peer, &record.item);
         else if (record.kind == QP_RECORD_GRAVE)
             qp_grave_heard(core, &record, 0);
         is_first &= is_known;
     }
-    return find_known(core, taking->giver_replica) != NULL;
+    return find_known(core, taking->giver_replica) != NULL && !(is_first && is_ignorant(core));
 }
 
 void qp_join_on_chunk(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame)
@@ -470,7 +429,6 @@ void qp_join_on_chunk(struct qp_core *core, struct qp_peer *peer, const struct q
         return;
     }
     if (!take_records(core, peer)) {
-        peer->figures.frames_bad++;
         wait_for_giver(core);
         return;
     }

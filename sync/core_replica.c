@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define QP_REPLACE_MS 11000           /* two keep-alives, and some */
 #define QP_HEARSAY_MAX (QP_REPLICAS / 2) /* replicas that no key of ours has brought: else who may speak can fill the table with names */
 #define QP_NAMES_OF_A_LIAR 4          /* conflicts that a frame or two of a former segment, on their way for long, do not make */
 #define QP_NAMES_UNUSED 8
@@ -136,27 +135,28 @@ static uint64_t hash_of(const struct qp_peer *peer)
     return qp_wire_hash(peer->config.key, sizeof peer->config.key);
 }
 
-/* Longer than a host that lives is. */
-static bool is_silent(const struct qp_core *core, const struct qp_replica *replica)
+/* Longer than a host that lives is, under the name that is bound to its key. (That others know of that name, which lets a retired replica be waited for again, is no
+ * sign of life.) */
+static bool is_silent(const struct qp_core *core, const struct qp_peer *peer)
 {
-    return core->now_ms > replica->heard_ms && core->now_ms - replica->heard_ms > QP_REPLACE_MS;
+    uint64_t since_ms = peer->heard_ms > peer->added_ms ? peer->heard_ms : peer->added_ms;
+    return core->now_ms > since_ms && core->now_ms - since_ms > QP_REACHED_MS;
 }
 
-/* Whether a replica is said to be another key's by one who lies: a key that goes on to use several names in turn; or one that has used several, and a relay says that this
- * one is not its own. (Who only ever uses one name, and had it first, is believed; no host can tell.) */
+/* Whether a replica is said to be another key's, and wrongly: by a relay, while that key's host is there under another name; by that key itself, which has left the
+ * name since (its segment is gone: who comes with it now can do no more with it than with a name of his own), or never said anything in it and is silent, or goes on to use
+ * several names in turn; or has used several, and a relay says that this one is not its own. (Who only ever uses one name, and had it first, is believed; no host can tell.) */
 static bool is_squatted(const struct qp_core *core, const struct qp_peer *peer, const struct qp_replica *replica)
 {
     uint32_t number;
     uint64_t key_hash = qp_replica_key_hash(core, replica->id);
     if (key_hash == 0 || key_hash == hash_of(peer) || !qp_map_get(core->peer_map, key_hash, &number))
         return false;
-    /* The name was used once, and nothing came of it; or, its bearer has another one now, we hold no more of it than windows that end by themselves: whoever has it
-     * can do no more with it than with a name of his own. */
-    bool is_replaced = replica->flags & QP_REPLICA_REPLACED;
-    if ((replica->knowledge == 0 && (is_replaced || is_silent(core, replica))) || (is_replaced && core->digest[qp_replica_find(core, replica->id)] == 0))
-        return true;
     const struct qp_peer *holder = &core->peer[number];
-    return holder->changes >= QP_NAMES_OF_A_LIAR ||
+    if (!has_key(replica))
+        return holder->replica_index && !is_silent(core, holder);
+    return (replica->flags & QP_REPLICA_REPLACED) || (replica->knowledge == 0 && is_silent(core, holder)) ||
+           holder->changes >= QP_NAMES_OF_A_LIAR ||
            (holder->figures.conflicts >= QP_NAMES_OF_A_LIAR && replica->vouched == hash_of(peer));
 }
 
@@ -188,7 +188,7 @@ static bool may_bind(const struct qp_core *core, const struct qp_peer *peer, con
         return false;
     if (peer->replica_index == 0)
         return true;
-    return frame->type == QP_FRAME_HELLO && is_silent(core, &core->ledger->replica[peer->replica_index]);
+    return frame->type == QP_FRAME_HELLO && is_silent(core, peer);
 }
 
 /* A host that was configured and silent for forget_after was not waited for: tombstones may have been collected without it. If it has joined

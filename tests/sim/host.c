@@ -56,6 +56,18 @@ static void observe_all(struct sim_host *host)
     }
 }
 
+/* Whoever has not joined yet keeps, when he joins, only what he knows the stream of: the rest may be of a snapshot that was broken off. */
+static bool is_kept(const struct sim_host *host, const struct qp_point *point)
+{
+    struct qp_store store = sim_store_interface(host->store);
+    const struct qp_ledger *ledger = store.ops->ledger(store.store);
+    for (uint32_t i = 1; !ledger->joined && i < QP_REPLICAS && ledger->replica[i].id; i++) {
+        if (ledger->replica[i].id == point->replica)
+            return point->sequence <= ledger->replica[i].knowledge;
+    }
+    return true;
+}
+
 /* What of lost lives' counts is held somewhere. */
 void sim_host_note_known(struct sim *sim)
 {
@@ -74,7 +86,7 @@ void sim_host_note_known(struct sim *sim)
                 while (life < account->life_count && account->life[life].replica != point->replica)
                     life++;
                 unsigned parity = k->strategy.kind == QP_KIND_LIMIT ? (point->epoch >> 16) / k->strategy.window_ms & 1 : 0;
-                if (life < account->life_count)
+                if (life < account->life_count && is_kept(&sim->host[h], point))
                     sim_account_known(account, key, life, parity, point);
             }
         }

@@ -279,10 +279,13 @@ void sim_hostile_tick(struct sim_host *host)
     struct hostile h = {.sim = sim, .own = state_of(sim), .from = host->index};
     for (h.to = 0; h.to < sim->host_count; h.to++) {
         const struct sim_host *victim = &sim->host[h.to];
-        if (h.to == host->index || !victim->member || !victim->store || victim->hostile || !sim->trouble)
+        if (h.to == host->index || !victim->member || !victim->store || victim->hostile)
             continue;
+        /* Under its own name at last: who had one name only, and had it first, cannot be told from its owner. */
         if (sim_random_chance(&sim->of_hosts, 100000))
             say_hello(&h);
+        if (!sim->trouble)
+            continue;
         if (sim_random_chance(&sim->of_hosts, 500000))
             lies[sim_random_below(&sim->of_hosts, sizeof lies / sizeof *lies)](&h);
     }

@@ -69,7 +69,7 @@ static void lose(struct sim_host *host, bool file)
 {
     struct sim *sim = host->sim;
     if (!host->store || members(sim, true) < 2 || sim->account->life_count + LIVES_SPARE > SIM_LIVES || (file && !host->file) ||
-        (file && joined_besides(host) == 0))
+        (host->sim->profile.from_file && joined_besides(host) == 0))
         return;
     sim_host_bury(host);
     if (!file) {

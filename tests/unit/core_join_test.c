@@ -367,6 +367,54 @@ static void two_join_at_once(void **unused)
     rig_end(&rig);
 }
 
+/* As if a file or a stream had told of it. */
+static void put_known(struct rig *rig, unsigned host, uint64_t replica, uint64_t knowledge)
+{
+    struct qp_store store = sim_store_interface(rig->store[host]);
+    struct qp_ledger *ledger = store.ops->ledger(store.store);
+    unsigned place = 1;
+    while (ledger->replica[place].id)
+        place++;
+    ledger->replica[place] = (struct qp_replica){.id = replica, .knowledge = knowledge};
+}
+
+/* Host 1 has founded a cluster of its own, in which nobody knows what was deleted of that which host 2's file has. Host 0 knows. */
+static void an_old_file_needs_a_giver_that_knows_of_it(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 3, 1);
+    rig_kill(&rig, 0);
+    put_known(&rig, 0, 0x5555, 3);
+    put_known(&rig, 2, 0x5555, 3);
+    rig.arg = 1; /* host 0 is cut off */
+    rig.fate = cut;
+    rig_start(&rig, 0);
+    rig_start(&rig, 1);
+    rig_rounds(&rig, 100);
+    rig_start(&rig, 2);
+    rig_rounds(&rig, 100);
+    assert_true(has_joined(&rig, 0) && has_joined(&rig, 1));
+    assert_false(has_joined(&rig, 2));
+    rig.fate = NULL;
+    rig_rounds(&rig, 100);
+    assert_true(has_joined(&rig, 2));
+    rig_end(&rig);
+}
+
+/* Nobody knows, and all are there: then it is news. */
+static void an_old_file_that_nobody_knows_of_is_news(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 3, 2);
+    put_known(&rig, 2, 0x5555, 3);
+    rig_start(&rig, 2);
+    rig_rounds(&rig, 50);
+    assert_true(has_joined(&rig, 2));
+    rig_end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +430,8 @@ int main(void)
         cmocka_unit_test(a_joiner_that_died_begins_again),
         cmocka_unit_test(a_giver_that_was_fenced_meanwhile_lets_begin_again),
         cmocka_unit_test(two_join_at_once),
+        cmocka_unit_test(an_old_file_needs_a_giver_that_knows_of_it),
+        cmocka_unit_test(an_old_file_that_nobody_knows_of_is_news),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
