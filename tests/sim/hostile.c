@@ -279,7 +279,7 @@ void sim_hostile_tick(struct sim_host *host)
     struct hostile h = {.sim = sim, .own = state_of(sim), .from = host->index};
     for (h.to = 0; h.to < sim->host_count; h.to++) {
         const struct sim_host *victim = &sim->host[h.to];
-        if (h.to == host->index || !victim->member || !victim->store || victim->hostile)
+        if (h.to == host->index || !host->member || !victim->member || !victim->store || victim->hostile)
             continue;
         /* Under its own name at last: who had one name only, and had it first, cannot be told from its owner. */
         if (sim_random_chance(&sim->of_hosts, 100000))

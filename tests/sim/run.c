@@ -185,6 +185,8 @@ static void forget(struct sim *sim)
     char why[200] = "";
     const struct sim_profile *p = &sim->profile;
     sim->quiet = true;
+    for (uint32_t i = 0; i < sim->host_count; i++)
+        sim->host[i].member &= !sim->host[i].hostile; /* it never says that it holds a tombstone: who is there is waited for */
     if (p->forget_ms < 60000 && !p->unequal_kinds) {
         sim_pass(sim, sim->now_ms + p->forget_ms + p->grace_ms + 5000);
         if (!sim_failed(sim) && !sim_check_forgotten(sim, why, sizeof why))
