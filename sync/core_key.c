@@ -267,8 +267,10 @@ static int merge_rule(struct change *change, struct qp_state *state)
     return qp_rules_merge(state, change->item, change->context, &change->why);
 }
 
-/* Somebody still waits for us to say that we hold a tombstone which everybody holds: the grave says so, once more; or anew, if it is gone. */
-static void tell_grave_again(struct qp_core *core, const struct qp_item *item, uint64_t key_hash,
+/* Somebody still waits for us to say that we hold a tombstone which everybody holds: the grave says so, once more; or anew, if it is gone. The tombstone may not have been
+ * here, though: its origin has said it again since, at a place that we have not reached, and the former place was left empty. So what we say, we do: the key is harvested
+ * under the grave. */
+static void tell_grave_again(struct qp_core *core, const struct qp_item *item, uint64_t key_hash, uint32_t slot,
                              const struct qp_merge_context *context, enum qp_refusal why)
 {
     bool is_register = item->kind == QP_KIND_REGISTER;
@@ -278,8 +280,11 @@ static void tell_grave_again(struct qp_core *core, const struct qp_item *item, u
         return;
     if (context->has_grave && (why == QP_REFUSED_OLD || (is_dead && dead_upto <= context->grave_floor)))
         qp_grave_dig(core, key_hash, is_register, context->grave_floor, true);
-    else if (why == QP_REFUSED_OLD && is_dead)
+    else if (why == QP_REFUSED_OLD && is_dead) {
         qp_grave_dig(core, key_hash, is_register, dead_upto, true);
+        if (slot)
+            core->store.ops->mark(core->store.store, slot);
+    }
 }
 
 enum qp_refusal qp_key_merge(struct qp_core *core, const struct qp_item *item, const struct qp_merge_context *context)
@@ -297,7 +302,7 @@ enum qp_refusal qp_key_merge(struct qp_core *core, const struct qp_item *item, c
     if (result < 0)
         return QP_REFUSED_FULL;
     if (!context->has_grave) /* else it is a grave that was heard, and nobody need answer one with another */
-        tell_grave_again(core, item, key_hash, &local, change.why);
+        tell_grave_again(core, item, key_hash, slot, &local, change.why);
     if (qp_planted(QP_PLANT_RECEIVING_MOVES) && item->point_count && item->point[0].timestamp >> 16 > core->ledger->reserved[0])
         core->ledger->reserved[0] = item->point[0].timestamp >> 16;
     if (result == QP_EDIT_PUBLISH) {
