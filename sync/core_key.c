@@ -160,10 +160,15 @@ static void forget(struct qp_core *core, uint32_t slot)
     note->flags &= QP_NOTE_RETRY; /* it stays in that list until its turn */
 }
 
+/* A key may have left a slot unseen, and come back in another one. The former slot's note gives it up now: if it still had the name when the key comes back there, nobody would
+ * enter it once more, and the key would not be found by its hash any more: no grave would reach it. */
 static void own(struct qp_core *core, uint32_t slot, uint64_t key_hash)
 {
     if (core->log.note[slot].key_hash == key_hash)
         return;
+    uint32_t former = qp_log_key_find(&core->log, key_hash);
+    if (former)
+        forget(core, former);
     forget(core, slot);
     qp_log_key_set(&core->log, slot, key_hash);
 }

@@ -299,6 +299,27 @@ static void who_never_heard_of_it_is_asked(void **unused)
     rig_end(&rig);
 }
 
+/* A key has left slot 2 unseen (it was collected), was in slot 1 meanwhile, and is in slot 2 again, whose note never knew that it had gone. A grave that somebody tells finds the key by its hash
+ * alone: what it says was lost, and the tombstone kept for ever. */
+static void a_key_that_comes_back_is_found_by_its_hash(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 1);
+    const char *const story[] = {"+x", "+a", "-x", "-a", "+a", "-a", "+y", "+a"};
+    for (unsigned i = 0; i < sizeof story / sizeof *story; i++) {
+        if (story[i][0] == '+')
+            rig_add(&rig, 0, story[i] + 1, 1);
+        else
+            delete(&rig, 0, story[i] + 1);
+        pass(&rig, 500);
+    }
+    const struct qp_store *store = &rig.core[0]->store;
+    assert_int_equal(store->ops->find(store->store, "a", 1), 2);
+    assert_int_equal(qp_key_slot_of(rig.core[0], qp_wire_key_hash("a", 1)), 2);
+    rig_end(&rig);
+}
+
 static void the_oldest_of_too_many_graves_goes(void **unused)
 {
     (void)unused;
@@ -333,6 +354,7 @@ int main(void)
         cmocka_unit_test(an_old_tombstone_is_answered_by_the_grave),
         cmocka_unit_test(a_joiner_is_waited_for),
         cmocka_unit_test(who_never_heard_of_it_is_asked),
+        cmocka_unit_test(a_key_that_comes_back_is_found_by_its_hash),
         cmocka_unit_test(the_oldest_of_too_many_graves_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
