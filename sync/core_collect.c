@@ -23,7 +23,7 @@
 #define GRAVE_WINDOW 32u
 #define TOMBS_PER_ROUND 256u  /* looked at in one round: the others have their turn in the next ones */
 #define GRAVES_PER_ROUND 256u
-#define LOOKS_IN_VAIN 200u
+#define LOOKS_REFUSED 20u     /* after so many a grave is asked for that there was no room to note: not at once, for there may be none for long */
 
 /* ---- graves ------------------------------------------------------------------------------------------------------------- */
 
@@ -158,7 +158,7 @@ static bool tomb_floor(const struct qp_state *state, bool is_register, uint64_t 
 }
 
 /* A tombstone that is held meets a grave as if its teller had stated it, with the grave's floor: he holds that. */
-static void meet(struct qp_core *core, const struct qp_wire_record *record, uint64_t teller, size_t key_bytes)
+static enum qp_refusal meet(struct qp_core *core, const struct qp_wire_record *record, uint64_t teller, size_t key_bytes)
 {
     const struct qp_state *state = core->state;
     uint64_t floor;
@@ -181,13 +181,21 @@ static void meet(struct qp_core *core, const struct qp_wire_record *record, uint
                                        .grave_floor = record->floor,
                                        .knowledge = qp_replica_knowledge,
                                        .arg = core};
-    qp_key_merge(core, &item, &context);
+    return qp_key_merge(core, &item, &context);
 }
 
 /* A grave judges all others' points of its key: one that leaves no room for the next death, or lies in the future, is no honest host's. */
 static bool is_possible(const struct qp_core *core, const struct qp_wire_record *record)
 {
     return record->is_register ? record->floor >> 16 <= core->now_ms + QP_SKEW_MAX_MS : record->floor < QP_PLAIN_EPOCH_HEARD_MAX;
+}
+
+/* Its teller has told it, and will not do so again unless he is asked. */
+static void ask_soon(struct qp_core *core, uint32_t slot)
+{
+    struct qp_slot_note *note = &core->log.note[slot];
+    if (note->looks < QP_LOOKS_IN_VAIN - LOOKS_REFUSED)
+        note->looks = QP_LOOKS_IN_VAIN - LOOKS_REFUSED;
 }
 
 void qp_grave_heard(struct qp_core *core, const struct qp_wire_record *record, uint64_t teller)
@@ -208,8 +216,8 @@ void qp_grave_heard(struct qp_core *core, const struct qp_wire_record *record, u
         qp_grave_dig(core, record->hash, record->is_register, record->floor, true);
     if (is_held && !has_tomb)
         core->store.ops->mark(core->store.store, slot); /* what is alive below the floor ends at the next harvest */
-    else if (is_held && !core->state->collect)
-        meet(core, record, teller, key_bytes);
+    else if (is_held && !core->state->collect && meet(core, record, teller, key_bytes) == QP_REFUSED_FULL)
+        ask_soon(core, slot);
 }
 
 /* ---- tombstones ------------------------------------------------------------------------------------------------------------ */
@@ -309,12 +317,13 @@ static void wait_on(struct qp_core *core, uint32_t slot)
 {
     struct qp_slot_note *note = &core->log.note[slot];
     qp_log_tomb_put(&core->log, slot);
-    note->looks += note->looks < LOOKS_IN_VAIN;
-    if (note->looks < LOOKS_IN_VAIN || !is_dead(core->state) || !waits_for_peer(core, core->state))
+    note->looks += note->looks < QP_LOOKS_IN_VAIN;
+    if (note->looks < QP_LOOKS_IN_VAIN || !is_dead(core->state) || !waits_for_peer(core, core->state))
         return;
+    if (core->store.ops->update(core->store.store, slot, say_again, NULL) != QP_EDIT_PUBLISH)
+        return; /* no room: at the next look */
     note->looks = 0;
-    if (core->store.ops->update(core->store.store, slot, say_again, NULL) == QP_EDIT_PUBLISH)
-        core->store.ops->mark(core->store.store, slot);
+    core->store.ops->mark(core->store.store, slot);
 }
 
 static void look_at(struct qp_core *core, uint32_t slot)

@@ -249,6 +249,8 @@ int qp_core_rebuild(struct qp_core *core);
 
 /* ---- core_collect.c: tombstones, graves ------------------------------------------------------------------------------------ */
 
+#define QP_LOOKS_IN_VAIN 200u /* at a tombstone that waits for somebody who is there: then it is said again */
+
 void qp_collect_init(struct qp_core *core); /* the graves as they are found at the start */
 /* Once a round: tombstones that all hold are collected, old graves are filled in. */
 void qp_collect_round(struct qp_core *core);

@@ -320,6 +320,38 @@ static void a_key_that_comes_back_is_found_by_its_hash(void **unused)
     rig_end(&rig);
 }
 
+static unsigned no_deltas_from_0(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)rig, (void)to, (void)bytes, (void)count;
+    return from != 0 || head->type != QP_FRAME_DELTA;
+}
+
+/* Host 0's grave comes to host 1 while that has no room to note that host 0 holds the tombstone. Nobody tells a grave twice without being asked. */
+static void a_grave_that_was_refused_is_asked_for(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    uint64_t floor;
+    begin(&rig, 2);
+    rig_add(&rig, 0, "a", 1);
+    pass(&rig, 500);
+    rig.fate = no_deltas_from_0;
+    delete(&rig, 1, "a");
+    pass(&rig, 4 * GRACE_MS);
+    assert_false(is_held(&rig, 0, "a"));
+    assert_true(has_grave(&rig, 0, "a", false, &floor));
+    rig.fate = NULL;
+    sim_store_refuse(rig.store[1], UINT32_MAX);
+    pass(&rig, 2000);
+    uint64_t heard = rig.core[1]->ledger->replica[1].knowledge;
+    assert_int_equal(heard, rig.core[0]->ledger->sequence); /* the grave too */
+    assert_true(is_held(&rig, 1, "a"));
+    sim_store_refuse(rig.store[1], 0);
+    pass(&rig, 3000);
+    assert_false(is_held(&rig, 1, "a"));
+    rig_end(&rig);
+}
+
 static void the_oldest_of_too_many_graves_goes(void **unused)
 {
     (void)unused;
@@ -355,6 +387,7 @@ int main(void)
         cmocka_unit_test(a_joiner_is_waited_for),
         cmocka_unit_test(who_never_heard_of_it_is_asked),
         cmocka_unit_test(a_key_that_comes_back_is_found_by_its_hash),
+        cmocka_unit_test(a_grave_that_was_refused_is_asked_for),
         cmocka_unit_test(the_oldest_of_too_many_graves_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
