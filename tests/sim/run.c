@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sync/core_internal.h"
+
 #define BEGIN_MS UINT64_C(1795392000000) /* some day; all hosts' clocks are near it */
 
 void sim_say(const struct sim *sim, const char *format, ...)
@@ -179,6 +181,13 @@ static void trouble(struct sim *sim, uint64_t for_ms)
     sim_pass(sim, sim->now_ms + for_ms);
 }
 
+/* By then who is silent is not waited for any more, and who is there was asked once more whether he holds the tombstone. What is still there is kept for ever. */
+static uint64_t forgotten_after_ms(const struct sim_profile *p)
+{
+    uint64_t asked_ms = (uint64_t)QP_LOOKS_IN_VAIN * p->round_ms;
+    return (asked_ms > p->forget_ms ? asked_ms : p->forget_ms) + p->grace_ms + 5000;
+}
+
 /* Everything that everybody holds the tombstone of goes, and the graves with it; then the frames come that were held back since the time of the dead. */
 static void forget(struct sim *sim)
 {
@@ -188,7 +197,7 @@ static void forget(struct sim *sim)
     for (uint32_t i = 0; i < sim->host_count; i++)
         sim->host[i].member &= !sim->host[i].hostile; /* it never says that it holds a tombstone: who is there is waited for */
     if (p->forget_ms < 60000 && !p->unequal_kinds) {
-        sim_pass(sim, sim->now_ms + p->forget_ms + p->grace_ms + 5000);
+        sim_pass(sim, sim->now_ms + forgotten_after_ms(p));
         if (!sim_failed(sim) && !sim_check_forgotten(sim, why, sizeof why))
             sim_fail(sim, "after a long quiet: %s", why);
     }
