@@ -24,6 +24,7 @@ enum { A, B, C, D };
 static struct world {
     uint64_t now_ms;
     uint32_t hosts;
+    uint32_t window_ms; /* of limits, as all strategies want it */
     struct host {
         struct sim_store *store;
         struct qp_core *core;     /* NULL: the agent is down */
@@ -42,7 +43,7 @@ static struct sim_strategy strategy(void *arg, const void *key, size_t key_bytes
     const char *name = key;
     (void)key_bytes;
     if (name[0] == 'w')
-        return (struct sim_strategy){.kind = QP_KIND_LIMIT, .window_ms = WINDOW_MS, .limit = 100};
+        return (struct sim_strategy){.kind = QP_KIND_LIMIT, .window_ms = world.window_ms, .limit = 100};
     bool is_register = name[0] == 'r' || (host->odd_key && name[1] == (char)('0' + host->odd_key));
     return (struct sim_strategy){.kind = is_register ? QP_KIND_REGISTER : QP_KIND_COUNTER};
 }
@@ -124,6 +125,7 @@ static void begin(uint32_t hosts)
     memset(&world, 0, sizeof world);
     world.now_ms = UINT64_C(1800000000000);
     world.hosts = hosts;
+    world.window_ms = WINDOW_MS;
     for (uint32_t i = 0; i < hosts; i++)
         birth(i);
     for (uint32_t i = 0; i < hosts; i++)
@@ -327,6 +329,25 @@ static void test_an_evicted_limit_ends_nobodys_window(void **unused)
     end();
 }
 
+/* All strategies give a limit another window. B still had the entry of the old one, refused what A counted in the new one, and when somebody took at B it was made anew, without what
+ * A had said, until that was offered again. Whoever comes by ends an entry that is over, the agent too. */
+static void test_a_limit_with_another_window_is_heard_of_at_once(void **unused)
+{
+    (void)unused;
+    uint64_t epoch;
+    begin(2);
+    world.now_ms += 2 * WINDOW_MS - world.now_ms % (2 * WINDOW_MS);
+    assert_int_equal(sim_store_take(world.host[A].store, "w1", 2, 3, world.now_ms, &epoch), 1);
+    assert_int_equal(sim_store_take(world.host[B].store, "w1", 2, 3, world.now_ms, &epoch), 1);
+    pass(1000);
+    world.window_ms = 2 * WINDOW_MS;
+    assert_int_equal(sim_store_take(world.host[A].store, "w1", 2, 60, world.now_ms, &epoch), 1);
+    pass(2 * ROUND_MS);
+    assert_int_equal(total(B, "w1"), 60);
+    assert_int_equal(sim_store_take(world.host[B].store, "w1", 2, 60, world.now_ms, &epoch), 0);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_what_was_refused_comes_from_others),
         cmocka_unit_test(test_a_joiner_does_not_bring_back_a_register),
         cmocka_unit_test(test_an_evicted_limit_ends_nobodys_window),
+        cmocka_unit_test(test_a_limit_with_another_window_is_heard_of_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,8 +12,7 @@
 
 /* ---- which key, which window ------------------------------------------------------------------------------------------------ */
 
-/* The key as its strategy wants it. What it was by an earlier strategy is over: the next life of a limit begins at the next epoch, with nothing used. */
-static uint32_t find_fresh(struct sim_store *store, const void *key, size_t key_bytes, const struct sim_strategy *strategy)
+uint32_t sim_store_find_fresh(struct sim_store *store, const void *key, size_t key_bytes, const struct sim_strategy *strategy)
 {
     uint32_t slot = sim_store_find(store, key, key_bytes);
     if (slot == 0 || strategy->kind == 0)
@@ -90,38 +89,46 @@ static void count_in(struct sim_key *k, uint64_t window, uint64_t n)
 
 /* A key that was evicted in this window goes on where it was. Its resets are in a block, as if it had been reset when the window began: a version of now would kill
  * what others have counted since. */
-static void remember(struct sim_store *store, uint32_t slot, uint64_t now_ms)
+static void recall(const struct sim_store *store, uint64_t hash, uint64_t now_ms, struct qp_state *state)
 {
-    struct sim_key *k = &store->key[slot];
-    uint64_t window = now_ms / k->window_ms;
+    uint64_t window = now_ms / state->window_ms;
+    unsigned parity = window & 1;
     for (uint32_t i = 0; i < SIM_VICTIMS; i++) {
-        struct sim_victim *v = &store->victim[i];
-        if (v->hash != k->hash || (v->epoch >> 16) / k->window_ms != window)
+        const struct sim_victim *v = &store->victim[i];
+        if (v->hash != hash || (v->epoch >> 16) / state->window_ms != window)
             continue;
-        count_in(k, window, v->used);
-        if ((v->epoch & RESETS_MASK) != 0) {
-            sim_store_load(store, slot, &store->looked);
-            store->looked.tombstone = (struct qp_version){(window * k->window_ms) << 16, store->config.replica};
-            store->looked.own[window & 1].epoch = v->epoch;
-            store->looked.floor = v->epoch - 1;
-            sim_store_publish(store, slot, &store->looked);
-        }
-        v->hash = 0;
+        state->cell_window[parity] = window;
+        state->cell[parity] = v->used;
+        if ((v->epoch & RESETS_MASK) == 0)
+            return;
+        state->tombstone = (struct qp_version){(window * state->window_ms) << 16, store->config.replica};
+        state->own[parity].epoch = v->epoch;
+        state->floor = v->epoch - 1;
         return;
     }
+}
+
+void sim_store_draft(const struct sim_store *store, const void *key, size_t key_bytes, const struct sim_strategy *strategy,
+                     uint64_t now_ms, struct qp_state *out)
+{
+    memset(out, 0, SIM_HEAD_BYTES);
+    out->kind = strategy->kind;
+    out->algorithm = strategy->algorithm;
+    out->window_ms = strategy->window_ms;
+    out->host_only = strategy->host_only;
+    if (out->kind == QP_KIND_LIMIT)
+        recall(store, sim_store_hash(key, key_bytes), now_ms, out);
 }
 
 static uint32_t find_or_make(struct sim_store *store, const void *key, size_t key_bytes, unsigned verb_kind, uint64_t now_ms)
 {
     struct sim_strategy strategy = sim_store_strategy(store, key, key_bytes);
-    uint32_t slot = find_fresh(store, key, key_bytes, &strategy);
+    uint32_t slot = sim_store_find_fresh(store, key, key_bytes, &strategy);
     if (slot)
         return slot;
-    slot = sim_store_make(store, key, key_bytes, strategy.kind ? strategy.kind : verb_kind, strategy.algorithm,
-                          strategy.window_ms, now_ms);
-    if (slot && store->key[slot].kind == QP_KIND_LIMIT)
-        remember(store, slot, now_ms);
-    return slot;
+    strategy.kind = strategy.kind ? strategy.kind : (uint8_t)verb_kind;
+    sim_store_draft(store, key, key_bytes, &strategy, now_ms, &store->looked);
+    return sim_store_make(store, key, key_bytes, &store->looked, store->looked.tombstone.timestamp != 0, now_ms, &slot) ? 0 : slot;
 }
 
 void sim_store_evict(struct sim_store *store, const void *key, size_t key_bytes, uint64_t now_ms)
@@ -232,7 +239,7 @@ typedef int cut_function(struct qp_state *state, uint64_t self, uint64_t now_ms,
 static int cut(struct sim_store *store, const void *key, size_t key_bytes, uint64_t now_ms, cut_function *rule, int64_t *ended)
 {
     struct sim_strategy strategy = sim_store_strategy(store, key, key_bytes);
-    uint32_t slot = find_fresh(store, key, key_bytes, &strategy);
+    uint32_t slot = sim_store_find_fresh(store, key, key_bytes, &strategy);
     if (slot == 0)
         return -ENOENT;
     sim_store_load(store, slot, &store->looked);

@@ -10,7 +10,7 @@
 
 /* ---- keys and their slots ------------------------------------------------------------------------------------------------ */
 
-static uint64_t hash_of(const void *key, size_t key_bytes)
+uint64_t sim_store_hash(const void *key, size_t key_bytes)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < key_bytes; i++)
@@ -27,7 +27,7 @@ struct sim_strategy sim_store_strategy(const struct sim_store *store, const void
 
 uint32_t sim_store_find(const struct sim_store *store, const void *key, size_t key_bytes)
 {
-    uint64_t hash = hash_of(key, key_bytes);
+    uint64_t hash = sim_store_hash(key, key_bytes);
     for (uint32_t slot = 1; slot < store->slot_high; slot++) {
         const struct sim_key *k = &store->key[slot];
         if (k->used && k->hash == hash && k->key_bytes == key_bytes && memcmp(k->key, key, key_bytes) == 0)
@@ -43,32 +43,6 @@ static uint32_t free_slot(struct sim_store *store)
             return slot;
     }
     return store->slot_high < store->config.slots ? store->slot_high : 0;
-}
-
-uint32_t sim_store_make(struct sim_store *store, const void *key, size_t key_bytes, unsigned kind, unsigned algorithm,
-                        uint32_t window_ms, uint64_t now_ms)
-{
-    uint32_t slot = store->refuse ? 0 : free_slot(store);
-    if (store->refuse)
-        store->refuse--;
-    if (slot == 0)
-        return 0;
-    struct sim_key *k = &store->key[slot];
-    *k = (struct sim_key){.used = true,
-                          .kind = (uint8_t)kind,
-                          .algorithm = (uint8_t)algorithm,
-                          .key_bytes = (uint32_t)key_bytes,
-                          .window_ms = window_ms,
-                          .hash = hash_of(key, key_bytes),
-                          .opened_ms = now_ms};
-    k->key = malloc(key_bytes + 1);
-    if (!k->key)
-        abort();
-    memcpy(k->key, key, key_bytes);
-    store->held++;
-    if (slot == store->slot_high)
-        store->slot_high++;
-    return slot;
 }
 
 static void watch(struct sim_store *store, uint32_t slot, enum sim_change change)
@@ -148,22 +122,70 @@ static bool knows_all(const struct sim_store *store, const struct qp_state *stat
     return true;
 }
 
-int sim_store_publish(struct sim_store *store, uint32_t slot, const struct qp_state *state)
+static int may_publish(struct sim_store *store, const struct qp_state *state)
 {
-    struct sim_key *k = &store->key[slot];
     if (store->refuse) {
         store->refuse--;
         return -QP_EFULL;
     }
-    if (!fits(store, state))
-        return -E2BIG;
-    if (!knows_all(store, state))
-        return -ENOSPC;
+    return !fits(store, state) ? -E2BIG : !knows_all(store, state) ? -ENOSPC : 0;
+}
+
+static void set_block(struct sim_store *store, uint32_t slot, const struct qp_state *state)
+{
+    struct sim_key *k = &store->key[slot];
     memcpy(k->head, state, SIM_HEAD_BYTES);
     k->point = copy_array(k->point, &k->point_room, state->point, state->point_count, sizeof *k->point);
     k->holder = copy_array(k->holder, &k->holder_room, state->holder, state->holder_count, sizeof *k->holder);
     k->block++;
     watch(store, slot, SIM_PUBLISHED);
+}
+
+int sim_store_publish(struct sim_store *store, uint32_t slot, const struct qp_state *state)
+{
+    int error = may_publish(store, state);
+    if (!error)
+        set_block(store, slot, state);
+    return error;
+}
+
+/* Its next life has what is remembered; when it is evicted again, that is remembered anew. */
+static void forget_victims(struct sim_store *store, uint64_t hash)
+{
+    for (uint32_t i = 0; i < SIM_VICTIMS; i++) {
+        if (store->victim[i].hash == hash)
+            store->victim[i].hash = 0;
+    }
+}
+
+int sim_store_make(struct sim_store *store, const void *key, size_t key_bytes, const struct qp_state *state, bool with_block,
+                   uint64_t now_ms, uint32_t *slot)
+{
+    int error = may_publish(store, state);
+    *slot = error ? 0 : free_slot(store);
+    if (*slot == 0)
+        return error ? error : -QP_EFULL;
+    struct sim_key *k = &store->key[*slot];
+    *k = (struct sim_key){.used = true,
+                          .marked = true,
+                          .kind = state->kind,
+                          .algorithm = state->algorithm,
+                          .key_bytes = (uint32_t)key_bytes,
+                          .window_ms = state->window_ms,
+                          .block = k->block + 1,
+                          .hash = sim_store_hash(key, key_bytes),
+                          .opened_ms = now_ms};
+    memcpy(k->cell, state->cell, sizeof k->cell);
+    memcpy(k->cell_window, state->cell_window, sizeof k->cell_window);
+    k->key = malloc(key_bytes + 1);
+    if (!k->key)
+        abort();
+    memcpy(k->key, key, key_bytes);
+    store->held++;
+    store->slot_high += *slot == store->slot_high;
+    forget_victims(store, k->hash);
+    if (with_block)
+        set_block(store, *slot, state);
     return 0;
 }
 
@@ -242,11 +264,8 @@ static int update_new(struct sim_store *store, const void *key, size_t key_bytes
                       qp_edit_function *edit, void *arg, uint32_t *slot)
 {
     struct qp_state *state = &store->edited;
-    memset(state, 0, SIM_HEAD_BYTES);
-    state->kind = strategy->kind;
-    state->algorithm = strategy->algorithm;
-    state->window_ms = strategy->window_ms;
-    state->host_only = strategy->host_only;
+    uint64_t now_ms = store->ledger->round_ms;
+    sim_store_draft(store, key, key_bytes, strategy, now_ms, state);
     int result = edit(state, arg);
     if (result <= 0)
         return result;
@@ -254,15 +273,7 @@ static int update_new(struct sim_store *store, const void *key, size_t key_bytes
     *slot = sim_store_find(store, key, key_bytes);
     if (*slot) /* somebody made it meanwhile */
         return op_update(store, *slot, edit, arg);
-    if (!fits(store, state))
-        return -E2BIG;
-    *slot = sim_store_make(store, key, key_bytes, state->kind, state->algorithm, state->window_ms,
-                           store->ledger->round_ms);
-    if (*slot == 0)
-        return -QP_EFULL;
-    int error = sim_store_publish(store, *slot, state);
-    if (error)
-        sim_store_drop(store, *slot);
+    int error = sim_store_make(store, key, key_bytes, state, true, now_ms, slot);
     return error ? error : result;
 }
 
@@ -272,11 +283,10 @@ static int op_update_key(void *s, const void *key, size_t key_bytes, unsigned ki
     struct sim_store *store = s;
     called(store);
     struct sim_strategy strategy = sim_store_strategy(store, key, key_bytes);
-    if (strategy.kind && (strategy.kind != kind || strategy.window_ms != window_ms))
+    *slot = sim_store_find_fresh(store, key, key_bytes, &strategy);
+    if (strategy.kind ? strategy.kind != kind || strategy.window_ms != window_ms : kind == QP_KIND_LIMIT)
         return -EPROTOTYPE;
     strategy.kind = (uint8_t)kind;
-    strategy.window_ms = window_ms;
-    *slot = sim_store_find(store, key, key_bytes);
     if (*slot == 0)
         return update_new(store, key, key_bytes, &strategy, edit, arg, slot);
     if (store->key[*slot].kind != kind || store->key[*slot].window_ms != window_ms)

@@ -52,9 +52,15 @@ struct sim_store {
 
 struct sim_strategy sim_store_strategy(const struct sim_store *store, const void *key, size_t key_bytes);
 uint32_t sim_store_find(const struct sim_store *store, const void *key, size_t key_bytes);
-/* 0: no room. */
-uint32_t sim_store_make(struct sim_store *store, const void *key, size_t key_bytes, unsigned kind, unsigned algorithm,
-                        uint32_t window_ms, uint64_t now_ms);
+/* The key as its strategy wants it. What it was by an earlier strategy is over, and leaves: whoever comes by, a verb or the agent with what others say, makes it anew. */
+uint32_t sim_store_find_fresh(struct sim_store *store, const void *key, size_t key_bytes, const struct sim_strategy *strategy);
+uint64_t sim_store_hash(const void *key, size_t key_bytes);
+/* The state of a key that is not held: empty, or what is remembered of it since it was evicted. */
+void sim_store_draft(const struct sim_store *store, const void *key, size_t key_bytes, const struct sim_strategy *strategy,
+                     uint64_t now_ms, struct qp_state *out);
+/* The key appears with its cells and, if it has one, its block, in one step. 0, and its slot; or as sim_store_publish. */
+int sim_store_make(struct sim_store *store, const void *key, size_t key_bytes, const struct qp_state *state, bool with_block,
+                   uint64_t now_ms, uint32_t *slot);
 void sim_store_drop(struct sim_store *store, uint32_t slot);
 void sim_store_mark(struct sim_store *store, uint32_t slot);
 

@@ -16,18 +16,21 @@
 #define NOW UINT64_C(1800000000000)
 #define SELF UINT64_C(77)
 
+static uint32_t window_ms = 1000;
+
 static struct sim_strategy limits(void *arg, const void *key, size_t key_bytes)
 {
     (void)arg, (void)key_bytes;
     if (*(const char *)key != 'w')
         return (struct sim_strategy){0};
-    return (struct sim_strategy){.kind = QP_KIND_LIMIT, .window_ms = 1000, .limit = 10};
+    return (struct sim_strategy){.kind = QP_KIND_LIMIT, .window_ms = window_ms, .limit = 10};
 }
 
 static struct sim_store *store_of(uint32_t points_max)
 {
     struct sim_store_config config = {.replica = SELF, .slots = 4, .points_max = points_max, .strategy = limits};
     struct sim_store *store = sim_store_new(&config);
+    window_ms = 1000;
     assert_non_null(store);
     return store;
 }
@@ -216,6 +219,59 @@ static void test_windows_leave(void **unused)
     sim_store_free(store);
 }
 
+static int end_nothing(struct qp_state *state, void *arg)
+{
+    (void)state;
+    return *(const int *)arg;
+}
+
+/* As in a segment: the agent too ends an entry that its strategy has made something else of. If it refused what others say until a verb came by, that verb would admit as if nobody had
+ * counted. */
+static void test_the_agent_follows_strategies(void **unused)
+{
+    (void)unused;
+    struct sim_store *store = store_of(0);
+    struct qp_store face = sim_store_interface(store);
+    int leave = QP_EDIT_LEAVE, publish = QP_EDIT_PUBLISH;
+    uint64_t epoch;
+    uint32_t slot;
+    assert_int_equal(sim_store_take(store, "w", 1, 8, NOW, &epoch), 1);
+    window_ms = 2000;
+    assert_int_equal(face.ops->update_key(store, "w", 1, QP_KIND_LIMIT, 2000, end_nothing, &publish, &slot), QP_EDIT_PUBLISH);
+    assert_int_equal(sim_store_look(store, "w", 1)->window_ms, 2000);
+    assert_int_equal(sim_store_take(store, "w", 1, 10, NOW, &epoch), 1); /* a new life, and nothing used in it */
+    window_ms = 1000;
+    assert_int_equal(face.ops->update_key(store, "w", 1, QP_KIND_LIMIT, 2000, end_nothing, &publish, &slot), -EPROTOTYPE);
+    assert_int_equal(sim_store_held(store), 0);
+    assert_int_equal(face.ops->update_key(store, "w", 1, QP_KIND_LIMIT, 1000, end_nothing, &leave, &slot), QP_EDIT_LEAVE);
+    assert_int_equal(sim_store_held(store), 0);
+    assert_int_equal(face.ops->update_key(store, "a", 1, QP_KIND_LIMIT, 1000, end_nothing, &publish, &slot), -EPROTOTYPE); /* a limit of what? */
+    sim_store_free(store);
+}
+
+/* Whoever makes an evicted key again, a verb or the agent with what others say of it: it goes on where it was. */
+static void test_the_agent_recalls_the_evicted(void **unused)
+{
+    (void)unused;
+    struct sim_store *store = store_of(0);
+    struct qp_store face = sim_store_interface(store);
+    struct visits visits = {.store = store, .count = 1};
+    int publish = QP_EDIT_PUBLISH;
+    uint64_t epoch;
+    uint32_t slot;
+    assert_int_equal(sim_store_take(store, "w", 1, 8, NOW, &epoch), 1);
+    face.ops->harvest(store, true, visit, &visits);
+    sim_store_evict(store, "w", 1, NOW);
+    face.ops->ledger(store)->round_ms = NOW;
+    sim_store_refuse(store, 1);
+    assert_int_equal(face.ops->update_key(store, "w", 1, QP_KIND_LIMIT, 1000, end_nothing, &publish, &slot), -QP_EFULL);
+    assert_int_equal(face.ops->update_key(store, "w", 1, QP_KIND_LIMIT, 1000, end_nothing, &publish, &slot), QP_EDIT_PUBLISH);
+    assert_int_equal(face.ops->harvest(store, false, visit, &visits), 1); /* what it had not told is told */
+    assert_int_equal(sim_store_take(store, "w", 1, 3, NOW, &epoch), 0);
+    assert_int_equal(sim_store_take(store, "w", 1, 2, NOW, &epoch), 1);
+    sim_store_free(store);
+}
+
 static int set_collect(struct qp_state *state, void *arg)
 {
     (void)arg;
@@ -249,6 +305,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_updates_meet_others), cmocka_unit_test(test_updates_are_refused), cmocka_unit_test(test_marks),
         cmocka_unit_test(test_copies),              cmocka_unit_test(test_takes),               cmocka_unit_test(test_windows_leave),
+        cmocka_unit_test(test_the_agent_follows_strategies),
+        cmocka_unit_test(test_the_agent_recalls_the_evicted),
         cmocka_unit_test(test_collected_keys_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -284,6 +284,21 @@ static void test_a_key_is_what_its_strategy_says(void **state)
     assert_true(is_there("l:2")); /* made a moment ago: not idle */
 }
 
+/* What others say of the key as its strategy wants it now does not wait until somebody here uses it. */
+static void test_an_entry_that_its_strategy_ended_makes_room(void **state)
+{
+    (void)state;
+    struct quipu_strategy longer = api_limit_of(QUIPU_ALGORITHM_SLIDING, 10, 2000);
+    struct agent_put put = {.state = one_point(AGENT_NOW_MS / 2000 * 2000 << 16, 5), .result = QP_EDIT_PUBLISH};
+    put_strategies();
+    assert_code(0, quipu_take_at(q, KEY("l:1"), 1, AGENT_NOW_MS, NULL));
+    api_put(q, "l:", &longer);
+    assert_code(1, update_key("l:1", QP_KIND_LIMIT, 2000, &put, NULL));
+    assert_int_equal(2000, put.before.window_ms);
+    assert_int_equal(0, put.before.cell[0] + put.before.cell[1]);
+    assert_int_equal(5, api_get(q, "l:1").remote);
+}
+
 static void make_new(void *arg)
 {
     assert_code(0, quipu_add(arg, KEY("new"), 3));
@@ -468,6 +483,7 @@ int main(void)
         with_an_agent(test_a_key_is_made_with_what_is_said_of_it),
         with_an_agent(test_a_register_is_made_with_its_version),
         with_an_agent(test_a_key_is_what_its_strategy_says),
+        with_an_agent(test_an_entry_that_its_strategy_ended_makes_room),
         with_an_agent(test_a_key_made_by_another_meanwhile_is_changed),
         with_an_agent(test_nobody_leaves_for_a_new_key),
         with_an_agent(test_a_limit_that_was_evicted_comes_back_with_what_it_had_used),
