@@ -93,14 +93,13 @@ static uint64_t window_of(const struct sim_account_key *k, uint64_t epoch)
     return k->strategy.kind == QP_KIND_LIMIT ? (epoch >> 16) / k->strategy.window_ms : 0;
 }
 
-static void count_in_series(struct sim_account_key *k, uint64_t window, uint64_t n, uint64_t now_ms)
+static void count_in_series(struct sim_account_key *k, uint64_t window, struct sim_series counted)
 {
     if (window < k->series_window)
         return;
     if (window > k->series_window) {
         k->series_window = window;
         k->series_count = 0;
-        k->refunded = 0;
     }
     if (k->series_count == k->series_room) {
         k->series_room = k->series_room ? k->series_room * 2 : 32;
@@ -108,8 +107,7 @@ static void count_in_series(struct sim_account_key *k, uint64_t window, uint64_t
         if (!k->series)
             abort();
     }
-    uint64_t before = k->series_count ? k->series[k->series_count - 1].total : 0;
-    k->series[k->series_count++] = (struct sim_series){now_ms, before + n};
+    k->series[k->series_count++] = counted;
 }
 
 /* A host that counts in another window than before: what it had not told of the older one is told no more, unless it is the one before, which has the other parity. */
@@ -131,7 +129,7 @@ void sim_account_add(struct sim_account *account, uint32_t life, uint32_t key, u
     if (window != s->window)
         enter_window(k, s, window, epoch);
     if (k->strategy.kind == QP_KIND_LIMIT)
-        count_in_series(k, window, n, now_ms);
+        count_in_series(k, window, (struct sim_series){.at_ms = now_ms, .n = n, .life = life});
     s->loose |= k->strategy.kind == QP_KIND_LIMIT && window * k->strategy.window_ms < k->loose_before_ms;
     if (s->epoch != epoch && !s->loose)
         sim_account_fail(account, "%s: life %u counts in epoch %" PRIu64 ", and was in %" PRIu64, k->name, life, epoch, s->epoch);
@@ -139,6 +137,12 @@ void sim_account_add(struct sim_account *account, uint32_t life, uint32_t key, u
     s->unstamped += n;
     s->late += late ? n : 0;
     s->added += n;
+}
+
+void sim_account_refund(struct sim_account *account, uint32_t life, uint32_t key, uint64_t epoch, uint64_t n)
+{
+    struct sim_account_key *k = &account->key[key];
+    count_in_series(k, window_of(k, epoch), (struct sim_series){.n = n, .life = life, .given_back = true});
 }
 
 /* Of a limit a cut ends the window that it is made in, and perhaps the one before; the block may still speak of an older one. */
@@ -401,13 +405,41 @@ void sim_account_expect(const struct sim_account *account, uint32_t key, uint64_
     }
 }
 
-uint64_t sim_account_counted(const struct sim_account *account, uint32_t key, uint64_t window, uint64_t until_ms)
+uint64_t sim_account_used_most(const struct sim_account *account, uint32_t key, uint64_t window)
 {
     const struct sim_account_key *k = &account->key[key];
     if (window != k->series_window)
         return window > k->series_window ? 0 : UINT64_MAX;
-    uint32_t at = k->series_count;
-    while (at && k->series[at - 1].at_ms > until_ms)
-        at--;
-    return at ? k->series[at - 1].total : 0;
+    uint64_t used = 0;
+    for (uint32_t i = 0; i < k->series_count; i++)
+        used += k->series[i].given_back ? 0 : k->series[i].n;
+    return used;
+}
+
+/* Of a window that nobody has cut. */
+static uint64_t known_of_lost(const struct sim_account *account, uint32_t key, uint64_t window)
+{
+    uint64_t known = 0;
+    for (uint32_t life = 0; life < account->life_count; life++) {
+        const struct sim_shard *s = &account->shard[key][life][window & 1];
+        if (account->life[life].lost && s->low_epoch == (window * account->key[key].strategy.window_ms) << 16)
+            known += s->low;
+    }
+    return known;
+}
+
+uint64_t sim_account_used_for_long(const struct sim_account *account, uint32_t life, uint32_t key, uint64_t window, uint64_t until_ms)
+{
+    const struct sim_account_key *k = &account->key[key];
+    if (window != k->series_window)
+        return window > k->series_window ? 0 : UINT64_MAX;
+    uint64_t used = known_of_lost(account, key, window), given_back = 0;
+    for (uint32_t i = 0; i < k->series_count; i++) {
+        const struct sim_series *counted = &k->series[i];
+        if (counted->given_back)
+            given_back += counted->life == life ? counted->n : 0;
+        else if (counted->at_ms <= until_ms && !account->life[counted->life].lost)
+            used += counted->n;
+    }
+    return used > given_back ? used - given_back : 0;
 }

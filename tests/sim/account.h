@@ -38,8 +38,10 @@ struct sim_write { /* of a register */
     uint32_t life;
 };
 
-struct sim_series { /* of a limit's window: how much was counted everywhere, and when */
-    uint64_t at_ms, total;
+struct sim_series { /* of a limit's newest window: what was counted in it, when, and on which segment */
+    uint64_t at_ms, n;
+    uint32_t life;
+    bool given_back;
 };
 
 struct sim_account_key {
@@ -54,7 +56,7 @@ struct sim_account_key {
     uint32_t cuts;
     struct sim_write *write;
     uint32_t write_count, write_room;
-    uint64_t series_window, refunded;
+    uint64_t series_window;
     struct sim_series *series;
     uint32_t series_count, series_room;
 };
@@ -76,6 +78,7 @@ uint32_t sim_account_born(struct sim_account *account, uint32_t host, uint64_t r
 
 /* What the host did, after it succeeded. `late`: in the middle of a publication of the core's. */
 void sim_account_add(struct sim_account *account, uint32_t life, uint32_t key, uint64_t epoch, uint64_t n, uint64_t now_ms, bool late);
+void sim_account_refund(struct sim_account *account, uint32_t life, uint32_t key, uint64_t epoch, uint64_t n);
 void sim_account_cut(struct sim_account *account, uint32_t life, uint32_t key, const struct qp_state *after, bool is_delete,
                      int64_t ended);
 void sim_account_write(struct sim_account *account, uint32_t life, uint32_t key, const struct qp_state *after);
@@ -93,8 +96,11 @@ void sim_account_known(struct sim_account *account, uint32_t key, uint32_t life,
 
 /* What a converged cluster must read in that epoch: something between. window: of a limit, else 0. */
 void sim_account_expect(const struct sim_account *account, uint32_t key, uint64_t window, uint64_t epoch, uint64_t *low, uint64_t *high);
-/* How much was counted in a limit's window by all, up to a time; UINT64_MAX: not known. */
-uint64_t sim_account_counted(const struct sim_account *account, uint32_t key, uint64_t window, uint64_t until_ms);
+/* How much may be in use of a limit's window at the most, as anybody can have heard of it; UINT64_MAX: not known. */
+uint64_t sim_account_used_most(const struct sim_account *account, uint32_t key, uint64_t window);
+/* How much of it a life has to know of once everybody has heard what was counted up to a time: without what it gave back itself (others are not told), and of segments that were
+ * lost what was known elsewhere when all had converged; UINT64_MAX: not known. */
+uint64_t sim_account_used_for_long(const struct sim_account *account, uint32_t life, uint32_t key, uint64_t window, uint64_t until_ms);
 
 void sim_account_fail(struct sim_account *account, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

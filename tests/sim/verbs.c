@@ -42,14 +42,14 @@ static void judge(struct verb *v, uint64_t n, uint64_t epoch, bool admitted)
     uint64_t heard_ms = 3 * (uint64_t)sim->profile.round_ms + 2 * (uint64_t)sim->profile.delay_ms_max + 50;
     if (k->cut_window >= window || window * k->strategy.window_ms < k->loose_before_ms || k->strategy.algorithm != SIM_FIXED)
         return;
-    uint64_t used = sim_account_counted(sim->account, v->key, window, sim->now_ms);
+    uint64_t used = sim_account_used_most(sim->account, v->key, window);
     if (!admitted && used != UINT64_MAX && used + n <= k->strategy.limit)
         sim_fail(sim, "%s: host %u denies %" PRIu64 " with %" PRIu64 " of %" PRIu64 " used", k->name, v->host->index, n, used,
                  k->strategy.limit);
     if (!admitted || sim->healthy_since_ms == UINT64_MAX || sim->now_ms < sim->healthy_since_ms + heard_ms)
         return;
-    used = sim_account_counted(sim->account, v->key, window, sim->now_ms - heard_ms);
-    if (used != UINT64_MAX && used > k->refunded && used - k->refunded + n > k->strategy.limit)
+    used = sim_account_used_for_long(sim->account, v->host->life, v->key, window, sim->now_ms - heard_ms);
+    if (used != UINT64_MAX && used + n > k->strategy.limit)
         sim_fail(sim, "%s: host %u admits %" PRIu64 " with %" PRIu64 " of %" PRIu64 " used for long", k->name, v->host->index, n, used,
                  k->strategy.limit);
 }
@@ -78,7 +78,7 @@ static void do_refund(struct verb *v)
         return;
     sim_store_refund(v->host->store, v->name, v->name_bytes, v->host->taken.n, v->host->taken.epoch);
     if (v->account)
-        v->account->refunded += v->host->taken.n;
+        sim_account_refund(v->sim->account, v->host->life, v->key, v->host->taken.epoch, v->host->taken.n);
     say_verb(v, "refund", v->host->taken.n);
     v->host->taken.n = 0;
 }
