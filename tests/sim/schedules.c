@@ -309,7 +309,7 @@ static void test_a_joiner_does_not_bring_back_a_register(void **unused)
 }
 
 /* A limit is reset, evicted at A for want of room, and returns in the same window with its number of resets, which stood in a block with a tombstone of now: told as a new reset, it killed by
- * its version what B had taken since. It stands there with the window's beginning now, and kills what its floor kills. */
+ * its version what B had taken since. It stands there under the oldest version there is now, and kills what its floor kills. */
 static void test_an_evicted_limit_ends_nobodys_window(void **unused)
 {
     (void)unused;

@@ -87,8 +87,8 @@ static void count_in(struct sim_key *k, uint64_t window, uint64_t n)
 
 /* ---- a key's life ------------------------------------------------------------------------------------------------------------ */
 
-/* A key that was evicted in this window goes on where it was. Its resets are in a block, as if it had been reset when the window began: a version of now would kill
- * what others have counted since. */
+/* A key that was evicted in this window goes on where it was. Its resets are in a block, under the oldest version there is: a newer one would kill what others have counted
+ * since. */
 static void recall(const struct sim_store *store, uint64_t hash, uint64_t now_ms, struct qp_state *state)
 {
     uint64_t window = now_ms / state->window_ms;
@@ -101,7 +101,7 @@ static void recall(const struct sim_store *store, uint64_t hash, uint64_t now_ms
         state->cell[parity] = v->used;
         if ((v->epoch & RESETS_MASK) == 0)
             return;
-        state->tombstone = (struct qp_version){(window * state->window_ms) << 16, store->config.replica};
+        state->tombstone = (struct qp_version){1, store->config.replica};
         state->own[parity].epoch = v->epoch;
         state->floor = v->epoch - 1;
         return;

@@ -212,6 +212,8 @@ static void test_windows_leave(void **unused)
     assert_int_equal(sim_store_take(store, "w", 1, 4, NOW, &epoch), 0); /* 7 are remembered */
     assert_int_equal(sim_store_take(store, "w", 1, 3, NOW, &epoch), 1);
     assert_int_equal(epoch, (NOW << 16) + 1); /* and its reset */
+    assert_int_equal(sim_store_look(store, "w", 1)->floor, NOW << 16);
+    assert_int_equal(sim_store_look(store, "w", 1)->tombstone.timestamp, 1); /* as in a segment: kills nobody's count by its version */
     sim_store_upkeep(store, NOW + 61000);
     assert_int_equal(sim_store_held(store), 1);
     sim_store_upkeep(store, NOW + 62000);
