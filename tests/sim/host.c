@@ -98,7 +98,7 @@ void sim_host_birth(struct sim_host *host)
     struct sim *sim = host->sim;
     uint64_t replica = sim_mix(sim->seed ^ sim_mix(((uint64_t)host->index << 32) + ++host->births)) | 1;
     struct sim_store_config config = {.replica = replica,
-                                      .slots = sim->profile.small_blocks ? sim->profile.keys : 2 * SIM_KEYS,
+                                      .slots = 2 * SIM_KEYS,
                                       .graves = sim->profile.few_graves ? 4 : 64,
                                       .strategy = strategy_of,
                                       .strategy_arg = host,
@@ -107,6 +107,8 @@ void sim_host_birth(struct sim_host *host)
     host->store = sim_store_new(&config);
     if (!host->store)
         abort();
+    if (!sim->quiet)
+        sim_store_shrink(host->store, sim->profile.few_slots, sim->profile.small_blocks);
     host->life = sim_account_born(sim->account, host->index, replica);
     sim_say(sim, "host %u has a new segment, replica %016llx, life %u", host->index, (unsigned long long)replica, host->life);
 }

@@ -49,6 +49,8 @@ static void draw_hosts(struct sim_profile *p, struct sim_random *random)
     p->mixed_versions = sim_random_chance(random, 300000);
     p->few_relays = sim_random_chance(random, 200000);
     p->few_graves = sim_random_chance(random, 50000);
+    p->few_slots = sim_random_chance(random, 100000) ? (uint32_t)sim_random_between(random, 1, 10) : 0;
+    p->small_blocks = sim_random_chance(random, 100000) ? (uint32_t)sim_random_between(random, 1, 8) : 0;
     /* What a segment had told before it was lost can be passed on only by relays: who is none would keep for ever what no relay heard. */
     if (p->few_relays)
         p->lost = p->from_file = p->leave = 0;
@@ -138,7 +140,8 @@ bool sim_profile_without(struct sim_profile *p, const char *trouble)
         {"relays", NULL, &p->few_relays, NULL},   {"kinds", NULL, &p->unequal_kinds, NULL},
         {"graves", NULL, &p->few_graves, NULL},   {"resets", &p->resets, NULL, NULL},
         {"deletes", &p->deletes, NULL, NULL},     {"evictions", &p->evictions, NULL, NULL},
-        {"refunds", &p->refunds, NULL, NULL},
+        {"refunds", &p->refunds, NULL, NULL},     {"slots", &p->few_slots, NULL, NULL},
+        {"blocks", &p->small_blocks, NULL, NULL},
     };
     for (uint32_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(trouble, "?") == 0)
@@ -163,9 +166,9 @@ void sim_profile_print(const struct sim_profile *p)
            p->delay_ms_max, p->delay_long, p->loss, p->twice, p->refused, p->held_back, p->partition,
            p->swizzle ? ", swizzled" : "");
     printf("  hosts: crash %u, within %u, lost %u, file %u, pause %u, leave %u, jump %u, unmarked %u, interfere %u, no room %u, "
-           "strategy %u%s%s%s%s\n",
+           "strategy %u, slots %u, blocks %u%s%s%s%s\n",
            p->crash, p->crash_within, p->lost, p->from_file, p->pause, p->leave, p->jump, p->unmarked, p->interfere, p->no_room,
-           p->strategy, p->mixed_versions ? ", mixed versions" : "", p->few_relays ? ", few relays" : "",
+           p->strategy, p->few_slots, p->small_blocks, p->mixed_versions ? ", mixed versions" : "", p->few_relays ? ", few relays" : "",
            p->unequal_kinds ? ", unequal kinds" : "", p->few_graves ? ", few graves" : "");
     printf("  core: round %u, resend %u, digest %u, credit %u, frame %u, grace %" PRIu64 ", forget %" PRIu64 ", skew %" PRIu64 "\n",
            p->round_ms, p->resend_ms, p->digest_ms, p->credit, p->frame_bytes_max, p->grace_ms, p->forget_ms, p->skew_ms);

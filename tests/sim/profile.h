@@ -32,8 +32,9 @@ struct sim_profile {
     bool swizzle;         /* hosts are cut off one by one, and come back in another order */
     /* hosts, per virtual second of trouble */
     uint32_t crash, crash_within, lost, from_file, pause, leave, jump, unmarked, interfere, no_room, strategy;
+    uint32_t few_slots, small_blocks; /* until trouble ends, segments have room for so many keys, blocks for so many points and holders; 0: for all */
     uint64_t skew_ms;     /* clocks are at most so far apart */
-    bool mixed_versions, few_relays, unequal_kinds, small_blocks, few_graves;
+    bool mixed_versions, few_relays, unequal_kinds, few_graves;
     /* core */
     uint32_t round_ms, resend_ms, digest_ms, credit, frame_bytes_max;
     uint64_t grace_ms, forget_ms;

@@ -128,7 +128,7 @@ static void begin(struct sim *sim)
 /* A world in which nothing is ever refused, lost or forgotten. */
 static bool is_plain(const struct sim_profile *p)
 {
-    return !p->lost && !p->from_file && !p->leave && !p->joiners && !p->no_room && !p->unequal_kinds && p->skew_ms <= CLOCKS_NEAR_MS &&
+    return !p->lost && !p->from_file && !p->leave && !p->joiners && !p->no_room && !p->few_slots && !p->small_blocks && !p->unequal_kinds && p->skew_ms <= CLOCKS_NEAR_MS &&
            p->forget_ms > HEAL_MS_MAX;
 }
 
@@ -174,7 +174,7 @@ static void heal(struct sim *sim)
 static void trouble(struct sim *sim, uint64_t for_ms)
 {
     sim_say(sim, "trouble");
-    sim->trouble = true;
+    sim_trouble_begin(sim);
     sim->healthy_since_ms = UINT64_MAX;
     if (sim->profile.skew_ms > CLOCKS_NEAR_MS)
         sim_account_excuse_windows(sim->account, UINT64_MAX);

@@ -132,6 +132,7 @@ void sim_host_free(struct sim_host *host);
 
 void sim_verb(struct sim *sim, struct sim_host *host); /* one, drawn; the next is planned */
 void sim_verb_any(struct sim *sim, struct sim_host *host, bool late);
+void sim_trouble_begin(struct sim *sim);
 void sim_trouble_second(struct sim *sim);
 bool sim_trouble_arm(struct sim_host *host); /* before a call of the core: true: it may be killed within; or a verb may come between */
 void sim_trouble_heal(struct sim *sim);

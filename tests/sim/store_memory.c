@@ -38,6 +38,8 @@ uint32_t sim_store_find(const struct sim_store *store, const void *key, size_t k
 
 static uint32_t free_slot(struct sim_store *store)
 {
+    if (store->keys_max && store->held >= store->keys_max)
+        return 0;
     for (uint32_t slot = 1; slot < store->slot_high; slot++) {
         if (!store->key[slot].used)
             return slot;
@@ -96,7 +98,7 @@ static void *copy_array(void *into, uint32_t *room, const void *from, uint32_t c
 /* A block has places for points and for holders alike. */
 static bool fits(const struct sim_store *store, const struct qp_state *state)
 {
-    return state->point_count + state->holder_count <= store->config.points_max;
+    return state->point_count + state->holder_count <= (store->points_max ? store->points_max : store->config.points_max);
 }
 
 static bool knows(const struct sim_store *store, uint64_t replica)
@@ -411,6 +413,8 @@ struct sim_store *sim_store_copy(const struct sim_store *store)
         abort();
     copy->config.watch = NULL;
     copy->held = store->held;
+    copy->keys_max = store->keys_max;
+    copy->points_max = store->points_max;
     copy->slot_high = store->slot_high;
     copy->harvest_all = store->harvest_all;
     copy->victim_next = store->victim_next;
@@ -438,6 +442,12 @@ struct sim_store *sim_store_copy(const struct sim_store *store)
 void sim_store_refuse(struct sim_store *store, uint32_t count)
 {
     store->refuse = count;
+}
+
+void sim_store_shrink(struct sim_store *store, uint32_t keys, uint32_t points)
+{
+    store->keys_max = keys;
+    store->points_max = points;
 }
 
 void sim_store_interfere(struct sim_store *store, void (*verb)(void *arg), void *arg)

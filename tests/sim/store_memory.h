@@ -75,6 +75,8 @@ void sim_store_remote(const struct sim_store *store, const void *key, size_t key
 
 /* The next `count` publications are refused with -QP_EFULL, and so are new keys. */
 void sim_store_refuse(struct sim_store *store, uint32_t count);
+/* From now on there is room for so many keys, and in a block for so many points and holders; what is there stays. 0: as much as the store was made with. */
+void sim_store_shrink(struct sim_store *store, uint32_t keys, uint32_t points);
 /* Called once, between an edit and its publication; what it does to the key makes the edit run again, as a faster worker's change does. */
 void sim_store_interfere(struct sim_store *store, void (*verb)(void *arg), void *arg);
 /* A copy of everything is kept as it is before the `calls`-th call of the interface from now: what a kill there leaves. 0: none. */

@@ -38,6 +38,7 @@ struct sim_store {
     struct sim_key *key; /* by slot; 0 is never used */
     uint32_t held, slot_high;
     uint32_t refuse;
+    uint32_t keys_max, points_max; /* 0: what the configuration says */
     uint32_t checkpoint_in;
     bool harvest_all;
     struct sim_store *checkpoint;

@@ -116,6 +116,30 @@ static void test_updates_are_refused(void **unused)
     sim_store_free(store);
 }
 
+static void test_there_is_less_room(void **unused)
+{
+    (void)unused;
+    struct sim_store *store = store_of(3);
+    struct qp_store face = sim_store_interface(store);
+    struct edits edits = {.points = 3};
+    uint32_t slot;
+    assert_int_equal(face.ops->update_key(store, "a", 1, QP_KIND_COUNTER, 0, end_epoch, &edits, &slot), QP_EDIT_PUBLISH);
+    sim_store_shrink(store, 1, 2);
+    assert_int_equal(sim_store_look(store, "a", 1)->point_count, 3); /* what is there stays */
+    assert_int_equal(face.ops->update(store, slot, end_epoch, &edits), -E2BIG);
+    edits.points = 2;
+    assert_int_equal(face.ops->update(store, slot, end_epoch, &edits), QP_EDIT_PUBLISH);
+    assert_int_equal(sim_store_add(store, "b", 1, 1, NOW, NULL), -QP_EFULL);
+    struct sim_store *copy = sim_store_copy(store);
+    assert_int_equal(sim_store_add(copy, "b", 1, 1, NOW, NULL), -QP_EFULL);
+    sim_store_free(copy);
+    sim_store_shrink(store, 0, 0);
+    edits.points = 3;
+    assert_int_equal(face.ops->update(store, slot, end_epoch, &edits), QP_EDIT_PUBLISH);
+    assert_int_equal(sim_store_add(store, "b", 1, 1, NOW, NULL), 0);
+    sim_store_free(store);
+}
+
 /* ---- marks, copies ------------------------------------------------------------------------------------------------------------- */
 
 struct visits {
@@ -305,8 +329,10 @@ static void test_collected_keys_leave(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_updates_meet_others), cmocka_unit_test(test_updates_are_refused), cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_copies),              cmocka_unit_test(test_takes),               cmocka_unit_test(test_windows_leave),
+        cmocka_unit_test(test_updates_meet_others), cmocka_unit_test(test_updates_are_refused),
+        cmocka_unit_test(test_there_is_less_room),  cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_copies),              cmocka_unit_test(test_takes),
+        cmocka_unit_test(test_windows_leave),
         cmocka_unit_test(test_the_agent_follows_strategies),
         cmocka_unit_test(test_the_agent_recalls_the_evicted),
         cmocka_unit_test(test_collected_keys_leave),

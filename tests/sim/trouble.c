@@ -146,7 +146,7 @@ static void change_strategy(struct sim *sim)
     sim_say(sim, "limits have another window");
 }
 
-/* ---- a second of it, and its end --------------------------------------------------------------------------------------------- */
+/* ---- its beginning, a second of it, and its end --------------------------------------------------------------------------------------------- */
 
 static void trouble_host(struct sim_host *host)
 {
@@ -177,6 +177,15 @@ static void trouble_host(struct sim_host *host)
         sim_store_refuse(host->store, (uint32_t)sim_random_between(random, 1, 5));
 }
 
+void sim_trouble_begin(struct sim *sim)
+{
+    sim->trouble = true;
+    for (uint32_t i = 0; i < sim->host_count; i++) {
+        if (sim->host[i].store)
+            sim_store_shrink(sim->host[i].store, sim->profile.few_slots, sim->profile.small_blocks);
+    }
+}
+
 void sim_trouble_second(struct sim *sim)
 {
     sim_network_trouble(sim);
@@ -200,8 +209,10 @@ void sim_trouble_heal(struct sim *sim)
         host->paused = false;
         host->calls_to_kill = 0;
         host->lead_ms = sim->lead_max_ms + (int64_t)sim_random_below(&sim->of_hosts, 20);
-        if (host->store)
+        if (host->store) {
             sim_store_refuse(host->store, 0);
+            sim_store_shrink(host->store, 0, 0);
+        }
         if (host->member && !host->core && !host->hostile) {
             host->up_at_ms = sim->now_ms;
             sim_queue_put(&sim->queue, (struct sim_event){.at_ms = sim->now_ms, .kind = SIM_EVENT_HOST, .host = host->index});
