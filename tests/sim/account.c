@@ -142,7 +142,7 @@ void sim_account_add(struct sim_account *account, uint32_t life, uint32_t key, u
 void sim_account_refund(struct sim_account *account, uint32_t life, uint32_t key, uint64_t epoch, uint64_t n)
 {
     struct sim_account_key *k = &account->key[key];
-    count_in_series(k, window_of(k, epoch), (struct sim_series){.n = n, .life = life, .given_back = true});
+    count_in_series(k, window_of(k, epoch), (struct sim_series){.n = n, .life = life, .what = SIM_GIVEN_BACK});
 }
 
 /* Of a limit a cut ends the window that it is made in, and perhaps the one before; the block may still speak of an older one. */
@@ -150,6 +150,21 @@ static bool is_cut(const struct sim_account_key *k, const struct sim_shard *s, u
 {
     uint64_t window = window_of(k, epoch);
     return k->strategy.kind == QP_KIND_COUNTER || window > s->window || (window == s->window && epoch > s->epoch);
+}
+
+/* A faster clock had begun the next window when the reset was made in this one: what had been heard of it is older than the reset, and ends with it. */
+static void end_by_version(struct sim_account *account, uint32_t key, uint64_t window, struct qp_version tombstone)
+{
+    struct sim_account_key *k = &account->key[key];
+    for (uint32_t life = 0; life < account->life_count; life++) {
+        for (unsigned parity = 0; parity < 2; parity++) {
+            struct sim_shard *s = &account->shard[key][life][parity];
+            if (s->window <= window || s->stamped <= s->ended || is_newer(s->said, tombstone))
+                continue;
+            count_in_series(k, s->window, (struct sim_series){.n = s->stamped - s->ended, .life = life, .what = SIM_ENDED});
+            s->ended = s->stamped;
+        }
+    }
 }
 
 void sim_account_cut(struct sim_account *account, uint32_t life, uint32_t key, const struct qp_state *after, bool is_delete,
@@ -174,9 +189,11 @@ void sim_account_cut(struct sim_account *account, uint32_t life, uint32_t key, c
         if (window != s->window)
             enter_window(k, s, window, epoch);
         s->epoch = epoch;
-        s->stamped = s->unstamped = s->late = 0;
+        s->stamped = s->unstamped = s->late = s->ended = 0;
         s->unheard = true;
     }
+    if (!plain)
+        end_by_version(account, key, window_of(k, after->floor), after->tombstone);
     if ((is_delete || !plain) && is_newer(after->tombstone, k->cut_newest))
         k->cut_newest = after->tombstone;
 }
@@ -246,7 +263,7 @@ static void observe_point(struct sim_account *account, struct sim_account_key *k
         if (s->stamped && !was_killed(k, s) && !s->loose)
             sim_account_fail(account, "%s: life %u lost what it had told, %" PRIu64 " in epoch %" PRIu64, k->name, life, s->stamped,
                              s->epoch);
-        s->stamped = 0;
+        s->stamped = s->ended = 0;
         return;
     }
     if (point->count == s->stamped && !(s->unstamped && s->loose)) {
@@ -256,7 +273,7 @@ static void observe_point(struct sim_account *account, struct sim_account_key *k
     if ((point->count < known || point->count > most) && was_killed(k, s)) {
         known -= s->stamped; /* killed, and stamped anew in one step */
         most -= s->stamped;
-        s->stamped = 0;
+        s->stamped = s->ended = 0;
     }
     if (s->loose)
         known = most = point->count;
@@ -280,7 +297,7 @@ static void observe_epoch(struct sim_account *account, struct sim_account_key *k
         sim_account_fail(account, "%s: life %u is in epoch %" PRIu64 ", which nobody began (%" PRIu64 ")", k->name, life, epoch,
                          k->epoch_made);
     s->epoch = epoch;
-    s->stamped = 0;
+    s->stamped = s->ended = 0;
 }
 
 static void observe_plain(struct sim_account *account, uint32_t life, uint32_t key, const struct qp_state *state)
@@ -412,18 +429,19 @@ uint64_t sim_account_used_most(const struct sim_account *account, uint32_t key, 
         return window > k->series_window ? 0 : UINT64_MAX;
     uint64_t used = 0;
     for (uint32_t i = 0; i < k->series_count; i++)
-        used += k->series[i].given_back ? 0 : k->series[i].n;
+        used += k->series[i].what == SIM_COUNTED ? k->series[i].n : 0;
     return used;
 }
 
 /* Of a window that nobody has cut. */
 static uint64_t known_of_lost(const struct sim_account *account, uint32_t key, uint64_t window)
 {
+    const struct sim_account_key *k = &account->key[key];
     uint64_t known = 0;
     for (uint32_t life = 0; life < account->life_count; life++) {
         const struct sim_shard *s = &account->shard[key][life][window & 1];
-        if (account->life[life].lost && s->low_epoch == (window * account->key[key].strategy.window_ms) << 16)
-            known += s->low;
+        bool lives = s->low_epoch == (window * k->strategy.window_ms) << 16 && is_newer(s->low_said, k->cut_newest);
+        known += account->life[life].lost && lives ? s->low : 0;
     }
     return known;
 }
@@ -433,13 +451,14 @@ uint64_t sim_account_used_for_long(const struct sim_account *account, uint32_t l
     const struct sim_account_key *k = &account->key[key];
     if (window != k->series_window)
         return window > k->series_window ? 0 : UINT64_MAX;
-    uint64_t used = known_of_lost(account, key, window), given_back = 0;
+    uint64_t used = known_of_lost(account, key, window), gone = 0;
     for (uint32_t i = 0; i < k->series_count; i++) {
         const struct sim_series *counted = &k->series[i];
-        if (counted->given_back)
-            given_back += counted->life == life ? counted->n : 0;
-        else if (counted->at_ms <= until_ms && !account->life[counted->life].lost)
-            used += counted->n;
+        bool lost = account->life[counted->life].lost;
+        if (counted->what == SIM_COUNTED)
+            used += counted->at_ms <= until_ms && !lost ? counted->n : 0;
+        else if (counted->what == SIM_ENDED ? !lost : counted->life == life)
+            gone += counted->n;
     }
-    return used > given_back ? used - given_back : 0;
+    return used > gone ? used - gone : 0;
 }

@@ -21,6 +21,7 @@ struct sim_shard {
     uint64_t added;         /* ever: no stamp was larger */
     uint64_t low_epoch, low; /* of a lost life: so much of that epoch was known elsewhere ... */
     struct qp_version low_said; /* ... under that version */
+    uint64_t ended;         /* of stamped: what a reset made in an earlier window ends by its version, once it is heard of */
     bool unheard;           /* a reset or delete of its own, of which nobody has heard: it may be moved above a grave before it is told */
     bool loose;             /* it went backwards in time or was evicted: no exactness in this window */
 };
@@ -41,7 +42,7 @@ struct sim_write { /* of a register */
 struct sim_series { /* of a limit's newest window: what was counted in it, when, and on which segment */
     uint64_t at_ms, n;
     uint32_t life;
-    bool given_back;
+    enum { SIM_COUNTED, SIM_GIVEN_BACK, SIM_ENDED /* by the version of a reset in an earlier window */ } what;
 };
 
 struct sim_account_key {
@@ -99,7 +100,7 @@ void sim_account_expect(const struct sim_account *account, uint32_t key, uint64_
 /* How much may be in use of a limit's window at the most, as anybody can have heard of it; UINT64_MAX: not known. */
 uint64_t sim_account_used_most(const struct sim_account *account, uint32_t key, uint64_t window);
 /* How much of it a life has to know of once everybody has heard what was counted up to a time: without what it gave back itself (others are not told), and of segments that were
- * lost what was known elsewhere when all had converged; UINT64_MAX: not known. */
+ * lost what was known elsewhere when all had converged. What somebody's reset may have ended is left out: he who takes may have heard of it. UINT64_MAX: not known. */
 uint64_t sim_account_used_for_long(const struct sim_account *account, uint32_t life, uint32_t key, uint64_t window, uint64_t until_ms);
 
 void sim_account_fail(struct sim_account *account, const char *format, ...) __attribute__((format(printf, 2, 3)));

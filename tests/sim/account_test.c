@@ -92,6 +92,28 @@ static void test_refunds_are_the_takers_own(void **unused)
     assert_int_equal(used_for_long(A, W, ANY_TIME), 0);
 }
 
+/* A's clock is ahead, B's is not: what B had heard of the next window is older than his reset of this one, and ends with it. What he had not heard goes on. */
+static void test_a_reset_ends_what_was_heard_of_the_next_window(void **unused)
+{
+    (void)unused;
+    static struct qp_state told, cut;
+    uint64_t now_ms = (W + 1) * WINDOW_MS;
+    told = (struct qp_state){.kind = QP_KIND_LIMIT, .window_ms = WINDOW_MS, .cell = {0, 5}, .cell_window = {0, W + 1}, .point_count = 1};
+    told.point[0] = (struct qp_point){.epoch = EPOCH(W + 1), .count = 5, .timestamp = now_ms << 16, .replica = 100, .sequence = 1};
+    cut = (struct qp_state){.kind = QP_KIND_LIMIT, .window_ms = WINDOW_MS, .own = {{.epoch = EPOCH(W) + 1}}, .floor = EPOCH(W)};
+    cut.tombstone = (struct qp_version){(now_ms << 16) + 1, 101};
+    count(A, W + 1, 5, 100);
+    sim_account_observe(account, A, 0, &told, now_ms);
+    count(A, W + 1, 2, 200);
+    assert_int_equal(used_for_long(B, W + 1, ANY_TIME), 7);
+    for (int again = 0; again < 2; again++) {
+        sim_account_cut(account, B, 0, &cut, false, 0);
+        assert_int_equal(used_for_long(B, W + 1, ANY_TIME), 2);
+        assert_int_equal(sim_account_used_most(account, 0, W + 1), 7);
+        cut.tombstone.timestamp++;
+    }
+}
+
 static void test_only_the_newest_window_is_known(void **unused)
 {
     (void)unused;
@@ -111,6 +133,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_counted_is_known_in_time, begin, end),
         cmocka_unit_test_setup_teardown(test_the_lost_counts_as_far_as_it_is_known, begin, end),
         cmocka_unit_test_setup_teardown(test_refunds_are_the_takers_own, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_reset_ends_what_was_heard_of_the_next_window, begin, end),
         cmocka_unit_test_setup_teardown(test_only_the_newest_window_is_known, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
