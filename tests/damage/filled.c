@@ -89,7 +89,7 @@ static void fill_limits(struct quipu *q)
     take(q, FILLED_LIMIT, 9, now_ms, &verdict);
     qp_test_must(quipu_refund(q, keys[FILLED_LIMIT].bytes, keys[FILLED_LIMIT].byte_count, 2, &verdict), "refund");
     take(q, FILLED_LIMIT, 1001, now_ms, NULL);
-    take(q, FILLED_SLIDING, 4, now_ms - SLIDING_MS, NULL);
+    take(q, FILLED_SLIDING, 4, now_ms / SLIDING_MS * SLIDING_MS - 1, NULL); /* a whole window ago would be refused if a ms passes till then */
     take(q, FILLED_SLIDING, 3, now_ms, NULL);
     take(q, FILLED_BUCKET, 5, now_ms, NULL);
     reset(q, FILLED_BUCKET);
