@@ -32,7 +32,7 @@ static uint32_t window_of(const struct qp_core *core)
     return core->grave_count < GRAVE_WINDOW ? core->grave_count : GRAVE_WINDOW;
 }
 
-/* Mixed with our replica: who tells graves chooses hashes, but not which of our graves they put out. */
+/* Mixed with our replica, so that one set of hashes does not crowd the same window on all hosts. */
 static uint32_t place_of(const struct qp_core *core, uint64_t hash, uint32_t step)
 {
     uint64_t mixed = (hash ^ core->self) * UINT64_C(0x9e3779b97f4a7c15);
@@ -67,24 +67,40 @@ bool qp_grave_find(const struct qp_core *core, uint64_t key_hash, bool is_regist
 static void empty(struct qp_core *core, uint32_t place)
 {
     qp_ledger_put(&core->graves[place].hash, 0);
+    core->log.note[qp_subject_grave(core, place)].flags &= ~QP_NOTE_HEARSAY;
     qp_log_remove(&core->log, qp_subject_grave(core, place));
     core->figures.graves--;
 }
 
-/* A free place, or that of the oldest. */
-static uint32_t make_room(struct qp_core *core, uint64_t hash)
+static bool is_hearsay(const struct qp_core *core, uint32_t place)
 {
-    uint32_t oldest = place_of(core, hash, 0);
+    return core->log.note[qp_subject_grave(core, place)].flags & QP_NOTE_HEARSAY;
+}
+
+/* Which of two graves gives way: one of a key that we do not know and somebody says was deleted, for anybody can say that of any number of keys; then the older one. */
+static bool gives_way(const struct qp_core *core, uint32_t place, uint32_t other)
+{
+    if (is_hearsay(core, place) != is_hearsay(core, other))
+        return is_hearsay(core, place);
+    return core->graves[place].dug_ms < core->graves[other].dug_ms;
+}
+
+/* A free place, or that of the one that gives way. grave_count: hearsay finds none. */
+static uint32_t make_room(struct qp_core *core, uint64_t hash, bool hearsay)
+{
+    uint32_t worst = place_of(core, hash, 0);
     for (uint32_t i = 0; i < window_of(core); i++) {
         uint32_t place = place_of(core, hash, i);
         if (core->graves[place].hash == 0)
             return place;
-        if (core->graves[place].dug_ms < core->graves[oldest].dug_ms)
-            oldest = place;
+        if (gives_way(core, place, worst))
+            worst = place;
     }
-    empty(core, oldest);
     core->figures.graves_dropped++;
-    return oldest;
+    if (hearsay && !is_hearsay(core, worst))
+        return core->grave_count;
+    empty(core, worst);
+    return worst;
 }
 
 /* What is to be told stands at no place of our stream until it has been given one. */
@@ -95,14 +111,15 @@ static void tell(struct qp_core *core, uint32_t place)
     qp_stream_tell(core, qp_subject_grave(core, place));
 }
 
-void qp_grave_dig(struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t floor, bool state_it)
+static void dig(struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t floor, bool state_it, bool hearsay)
 {
-    if (core->grave_count == 0)
-        return;
     uint32_t place = find(core, key_hash, is_register);
     struct qp_grave *grave;
     if (place == core->grave_count) {
-        place = make_room(core, key_hash);
+        place = core->grave_count ? make_room(core, key_hash, hearsay) : 0;
+        if (place == core->grave_count)
+            return;
+        core->log.note[qp_subject_grave(core, place)].flags |= hearsay ? QP_NOTE_HEARSAY : 0;
         grave = &core->graves[place];
         qp_ledger_put(&grave->stated, is_register);
         qp_ledger_put(&grave->floor, floor);
@@ -111,6 +128,8 @@ void qp_grave_dig(struct qp_core *core, uint64_t key_hash, bool is_register, uin
         core->figures.graves++;
     } else {
         grave = &core->graves[place];
+        if (!hearsay)
+            core->log.note[qp_subject_grave(core, place)].flags &= ~QP_NOTE_HEARSAY;
         if (state_it || floor > grave->floor) /* another death, or one that matters still: not to be filled in before it was told */
             qp_ledger_put(&grave->dug_ms, core->now_ms);
         if (floor > grave->floor)
@@ -118,6 +137,11 @@ void qp_grave_dig(struct qp_core *core, uint64_t key_hash, bool is_register, uin
     }
     if (state_it)
         tell(core, place);
+}
+
+void qp_grave_dig(struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t floor, bool state_it)
+{
+    dig(core, key_hash, is_register, floor, state_it, false);
 }
 
 /* Where a place was given by another rule (the graves of another segment's file), the grave gets one by ours: there first, and then it leaves the old one. */
@@ -184,10 +208,12 @@ static enum qp_refusal meet(struct qp_core *core, const struct qp_wire_record *r
     return qp_key_merge(core, &item, &context);
 }
 
-/* A grave judges all others' points of its key: one that leaves no room for the next death, or lies in the future, is no honest host's. */
-static bool is_possible(const struct qp_core *core, const struct qp_wire_record *record)
+/* A grave judges all others' points of its key: what is refused of a tombstone is refused of its grave, for it leaves no room for the next death, or lies in the future. */
+static enum qp_refusal judge(const struct qp_core *core, const struct qp_wire_record *record)
 {
-    return record->is_register ? record->floor >> 16 <= core->now_ms + QP_SKEW_MAX_MS : record->floor < QP_PLAIN_EPOCH_HEARD_MAX;
+    if (!record->is_register && record->floor >= QP_PLAIN_EPOCH_HEARD_MAX)
+        return QP_REFUSED_MALFORMED;
+    return record->floor >> 16 > core->now_ms + QP_SKEW_MAX_MS ? QP_REFUSED_SKEW : QP_REFUSED_NOTHING;
 }
 
 /* Its teller has told it, and will not do so again unless he is asked. */
@@ -198,10 +224,11 @@ static void ask_soon(struct qp_core *core, uint32_t slot)
         note->looks = QP_LOOKS_IN_VAIN - LOOKS_REFUSED;
 }
 
-void qp_grave_heard(struct qp_core *core, const struct qp_wire_record *record, uint64_t teller)
+enum qp_refusal qp_grave_heard(struct qp_core *core, const struct qp_wire_record *record, uint64_t teller)
 {
-    if (!is_possible(core, record))
-        return;
+    enum qp_refusal why = judge(core, record);
+    if (why != QP_REFUSED_NOTHING)
+        return why;
     uint64_t known = 0, held = 0;
     bool has_grave = qp_grave_find(core, record->hash, record->is_register, &known);
     uint32_t slot = qp_key_slot_of(core, record->hash);
@@ -213,11 +240,12 @@ void qp_grave_heard(struct qp_core *core, const struct qp_wire_record *record, u
     if (has_grave && known >= record->floor) /* its teller has it for so long from now on: it has to end everywhere at one time, or one makes the key anew too low */
         qp_ledger_put(&core->graves[find(core, record->hash, record->is_register)].dug_ms, core->now_ms);
     else if (!(has_tomb && held >= record->floor))
-        qp_grave_dig(core, record->hash, record->is_register, record->floor, true);
+        dig(core, record->hash, record->is_register, record->floor, true, !is_held && teller != 0);
     if (is_held && !has_tomb)
         core->store.ops->mark(core->store.store, slot); /* what is alive below the floor ends at the next harvest */
     else if (is_held && !core->state->collect && meet(core, record, teller, key_bytes) == QP_REFUSED_FULL)
         ask_soon(core, slot);
+    return QP_REFUSED_NOTHING;
 }
 
 /* ---- tombstones ------------------------------------------------------------------------------------------------------------ */

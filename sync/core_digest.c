@@ -34,7 +34,8 @@ struct qp_repairing {
     uint32_t frames, taken; /* told and taken in this round */
     uint64_t from;         /* hash from which on the present range is still to be told */
     bool range[QP_KEY_RANGES];
-    uint8_t differs[QP_REPLICAS]; /* times in a row, by origin */
+    uint8_t differs[QP_REPLICAS]; /* times in a row, by origin: */
+    uint32_t compared_round[QP_REPLICAS]; /* once in a round, or one frame that lists an origin several times, or comes doubled, is several */
     uint8_t repairs[QP_REPLICAS]; /* asked for since the digests were equal */
 };
 
@@ -141,6 +142,9 @@ static void compare(struct qp_core *core, struct qp_peer *peer, const struct qp_
     }
     if (peer->replica_index == index && theirs->sequence != knowledge_of(core, index))
         return;
+    if (repair->compared_round[index] == core->round + 1)
+        return;
+    repair->compared_round[index] = core->round + 1;
     if (theirs->digest == core->digest[index]) {
         repair->differs[index] = repair->repairs[index] = 0;
         repair->expect = repair->expect == index ? 0 : repair->expect;

@@ -31,6 +31,7 @@ _Static_assert(sizeof(struct qp_slot_note) == 64, "note");
 #define QP_NOTE_RETRY 8u      /* in a list of what is to be offered again */
 #define QP_NOTE_TELL 16u      /* graves, replicas: in the list of what is to be told */
 #define QP_NOTE_CURSOR 32u    /* some peer's cursor stands here */
+#define QP_NOTE_HEARSAY 64u   /* graves: only its teller says so: we do not know the key */
 
 struct qp_log {
     struct qp_slot_note *note; /* by subject */
@@ -258,8 +259,8 @@ void qp_collect_round(struct qp_core *core);
 bool qp_grave_find(const struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t *floor);
 /* Remembers it (the higher floor wins); told in our stream at the next harvest if `state_it`. */
 void qp_grave_dig(struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t floor, bool state_it);
-/* A grave that was heard: a floor, and its teller holds. teller 0: a relay's. */
-void qp_grave_heard(struct qp_core *core, const struct qp_wire_record *record, uint64_t teller);
+/* A grave that was heard: a floor, and its teller holds. teller 0: a relay's. Why it is refused: MALFORMED and SKEW, counted and not asked for again. */
+enum qp_refusal qp_grave_heard(struct qp_core *core, const struct qp_wire_record *record, uint64_t teller);
 
 /* ---- core_stream.c: HELLO, DELTA, ACK ----------------------------------------------------------------------------------------- */
 

@@ -397,6 +397,7 @@ static bool take_records(struct qp_core *core, struct qp_peer *peer)
     struct qp_taking *taking = core->taking;
     bool is_first = taking->count == 0;
     struct qp_wire_record record;
+    enum qp_refusal why;
     int status;
     while ((status = qp_wire_next(core->reader, &record)) != 0) {
         bool is_known = status > 0 && record.kind == QP_RECORD_KNOWLEDGE;
@@ -410,8 +411,8 @@ static bool take_records(struct qp_core *core, struct qp_peer *peer)
             peer->figures.refused[QP_REFUSED_MALFORMED]++;
         else if (record.kind == QP_RECORD_ITEM)
             take_item(core, peer, &record.item);
-        else if (record.kind == QP_RECORD_GRAVE)
-            qp_grave_heard(core, &record, 0);
+        else if (record.kind == QP_RECORD_GRAVE && (why = qp_grave_heard(core, &record, 0)) != QP_REFUSED_NOTHING)
+            peer->figures.refused[why]++;
         is_first &= is_known;
     }
     return find_known(core, taking->giver_replica) != NULL && !(is_first && is_ignorant(core));

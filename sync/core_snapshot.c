@@ -155,6 +155,12 @@ static size_t put_chunk(struct qp_core *core, struct qp_peer *peer, struct qp_gi
 
 /* ---- asked ------------------------------------------------------------------------------------------------------------------------ */
 
+/* After the last chunk was sent, as long as nobody need ask for it again. */
+static bool is_soon(const struct qp_core *core, const struct qp_giving *giving)
+{
+    return core->now_ms >= giving->sent_ms && core->now_ms - giving->sent_ms < core->config.resend_ms / 2;
+}
+
 /* The joiner stands at that place of our walk: what it has is not under way any more. */
 static void go_on(struct qp_core *core, struct qp_giving *giving, uint32_t place)
 {
@@ -170,7 +176,7 @@ static void go_on(struct qp_core *core, struct qp_giving *giving, uint32_t place
         return; /* an old request that took its time */
     /* The same request again: the chunks were lost, unless it crossed them. A place that none of them ends at: they were cut otherwise the last time. Either way not
      * oftener than that, however many requests there are. */
-    if (giving->under_way && core->now_ms < giving->sent_ms + core->config.resend_ms / 2)
+    if (giving->under_way && is_soon(core, giving))
         return;
     giving->base = giving->next = place;
     giving->under_way = 0;
@@ -181,8 +187,9 @@ static void begin(struct qp_core *core, struct qp_peer *peer, struct qp_giving *
 {
     struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
     bool was_retired = replica->flags & QP_REPLICA_RETIRED;
+    bool is_first = giving->snapshot == 0 && giving->replica == 0; /* else a new number with an old place is nobody's who goes on: he would get a chunk a request */
     *giving = (struct qp_giving){.snapshot = frame->snapshot, .replica = replica->id};
-    if (frame->cursor && !was_retired && replica->announced && frame->cursor >> 32 == (uint32_t)replica->announced) {
+    if (is_first && frame->cursor && !was_retired && replica->announced && frame->cursor >> 32 == (uint32_t)replica->announced) {
         giving->base = giving->next = (uint32_t)frame->cursor; /* we were restarted: it is announced already */
         return;
     }
@@ -235,7 +242,9 @@ size_t qp_snapshot_out(struct qp_core *core, struct qp_peer *peer)
     if (!giving)
         return 0;
     if (core->join != QP_JOIN_DONE || peer->joined) {
-        qp_snapshot_forget(core, peer);
+        /* Not at once: who says in turn that it has joined and that it has not would begin anew each time, and get its chunks at once. */
+        if (core->join != QP_JOIN_DONE || !is_soon(core, giving))
+            qp_snapshot_forget(core, peer);
         return 0;
     }
     if (giving->again)

@@ -218,7 +218,7 @@ static bool take_record(struct qp_core *core, struct qp_peer *peer, const struct
     case QP_RECORD_ITEM:
         return note_refusal(core, peer, record->sequence, take_item(core, frame, record));
     case QP_RECORD_GRAVE:
-        qp_grave_heard(core, record, frame->sender);
+        count_refusal(peer, qp_grave_heard(core, record, frame->sender));
         return true;
     case QP_RECORD_KNOWN:
         if (!peer->config.may_relay) { /* it gives no snapshots, so there is nobody that only it knows of */

@@ -8,7 +8,7 @@
 #include "merge.h"
 
 #define QP_SKEW_MAX_MS UINT64_C(60000) /* an item whose version is further ahead of our clock is refused */
-/* The highest plain epoch that is believed of others: one message must not bring a key to where no reset is left. */
+/* The highest plain epoch that is believed of others, whatever the clock says: above it no reset is left. */
 #define QP_PLAIN_EPOCH_HEARD_MAX (UINT64_C(1) << 61)
 #define QP_POINTS_PER_STEM 4           /* a replica whose clock went back has two or three; more is malformed */
 

@@ -72,11 +72,14 @@ static bool is_version_ahead(const struct merging *merging, uint64_t timestamp)
     return timestamp >> 16 > merging->context->now_ms + QP_SKEW_MAX_MS;
 }
 
-static bool is_window_ahead(const struct merging *merging, uint64_t epoch)
+/* A plain epoch says how many resets there were. Nobody makes 65,536 of them in each ms since 1970; who says so could leave the key without a next epoch, or with one that
+ * only some believe. Bound to the clock, the limit rises faster than resets do, so what follows upon the highest that is believed is soon believed too. */
+static bool is_epoch_ahead(const struct merging *merging, uint64_t epoch)
 {
     const struct qp_item *item = merging->item;
-    return item->kind == QP_KIND_LIMIT &&
-           (epoch >> 16) / item->window_ms > merging->context->now_ms / item->window_ms + 1;
+    uint64_t now_ms = merging->context->now_ms;
+    return item->kind == QP_KIND_LIMIT ? (epoch >> 16) / item->window_ms > now_ms / item->window_ms + 1
+                                       : epoch >> 16 > now_ms + QP_SKEW_MAX_MS;
 }
 
 static bool is_window_over(const struct merging *merging, uint64_t epoch)
@@ -143,7 +146,7 @@ static void take_tombstone(struct merging *merging)
         refuse(merging, QP_REFUSED_MALFORMED);
         return;
     }
-    if (is_version_ahead(merging, item->tombstone.timestamp) || is_window_ahead(merging, item->floor)) {
+    if (is_version_ahead(merging, item->tombstone.timestamp) || is_epoch_ahead(merging, item->floor)) {
         refuse(merging, QP_REFUSED_SKEW);
         return;
     }
@@ -178,7 +181,7 @@ static enum qp_refusal judge_point(const struct merging *merging, const struct q
         return QP_REFUSED_MALFORMED;
     if (merging->context->sender != 0 && point->replica != merging->context->sender)
         return QP_REFUSED_FOREIGN;
-    if (is_version_ahead(merging, point->timestamp) || is_window_ahead(merging, point->epoch))
+    if (is_version_ahead(merging, point->timestamp) || is_epoch_ahead(merging, point->epoch))
         return QP_REFUSED_SKEW;
     return QP_REFUSED_NOTHING;
 }

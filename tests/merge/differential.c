@@ -167,15 +167,21 @@ static uint64_t draw_window_epoch(uint64_t ahead_most, uint64_t resets)
     return (start_ms << 16) + draw(resets);
 }
 
+/* Around the highest that is believed at this time, or ever. */
+static uint64_t draw_high_epoch(void)
+{
+    return draw(4) ? ((NOW_MS + QP_SKEW_MAX_MS + 1) << 16) - 1 + draw(2) : (UINT64_C(1) << 61) + draw(2);
+}
+
 static uint64_t draw_epoch(unsigned kind)
 {
-    return kind == QP_KIND_LIMIT ? draw_window_epoch(2, 3) : draw(60) ? draw(5) : (UINT64_C(1) << 61) + draw(2);
+    return kind == QP_KIND_LIMIT ? draw_window_epoch(2, 3) : draw(60) ? draw(5) : draw_high_epoch();
 }
 
 static uint64_t draw_floor(unsigned kind)
 {
     if (draw(60) == 0)
-        return kind == QP_KIND_LIMIT ? draw_window_epoch(1, 1) + 0xffff : UINT64_C(1) << 61;
+        return kind == QP_KIND_LIMIT ? draw_window_epoch(1, 1) + 0xffff : draw_high_epoch();
     return kind != QP_KIND_LIMIT ? draw(4) : draw(4) ? draw_window_epoch(draw(8) ? 0 : 2, 2) : 0;
 }
 

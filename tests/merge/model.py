@@ -70,7 +70,7 @@ def possible_point(version, value, now, window_ms):
     if (version[0] >> 16) > now + MAX_SKEW_MS:
         return False
     if not window_ms:
-        return epoch <= 1 << 61 and count <= 1 << 62
+        return epoch <= 1 << 61 and epoch >> 16 <= now + MAX_SKEW_MS and count <= 1 << 62
     start = epoch >> 16
     if start % window_ms or count > 1 << 39 or start // window_ms > now // window_ms + 1:
         return False
@@ -79,7 +79,7 @@ def possible_point(version, value, now, window_ms):
 
 def possible_floor(floor, now, window_ms):
     if not window_ms:
-        return floor < 1 << 61
+        return floor < 1 << 61 and floor >> 16 <= now + MAX_SKEW_MS
     start = floor >> 16
     return floor & 0xffff != 0xffff and start % window_ms == 0 and start // window_ms <= now // window_ms + 1
 

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* core_hostile_grave_test.c: graves that nobody has dug: they end no key that lives, and put out no grave that somebody needs; and graves of two ages, which honest
+ * hosts may come to have. */
+#include "core_liar.h"
+
+#define GRACE_MS 500u
+#define FORGET_MS 20000u
+
+static void begin(struct rig *rig, unsigned hosts, uint32_t graves)
+{
+    struct sim_store_config config = {.graves = graves};
+    rig_begin(rig, hosts, &config);
+    rig->config.tombstone_grace_ms = GRACE_MS;
+    rig->config.forget_after_ms = FORGET_MS;
+    for (unsigned i = 0; i < hosts; i++) {
+        rig_kill(rig, i);
+        rig_start(rig, i);
+    }
+    rig_rounds(rig, 3);
+}
+
+static void pass(struct rig *rig, unsigned rounds)
+{
+    while (rounds-- > 0) {
+        rig_rounds(rig, 1);
+        for (unsigned i = 0; i < rig->hosts; i++)
+            sim_store_upkeep(rig->store[i], rig->now_ms);
+    }
+}
+
+static bool has_grave(const struct rig *rig, unsigned host, uint64_t hash, uint64_t *floor)
+{
+    return qp_grave_find(rig->core[host], hash, false, floor);
+}
+
+static struct qp_wire_record grave_of(const char *key, uint64_t floor, bool is_register)
+{
+    return (struct qp_wire_record){
+        .kind = QP_RECORD_GRAVE, .hash = qp_wire_key_hash(key, strlen(key)), .floor = floor, .is_register = is_register};
+}
+
+static uint64_t refused_of(const struct qp_peer *peer)
+{
+    uint64_t sum = 0;
+    for (unsigned why = 0; why < QP_REFUSAL_COUNT; why++)
+        sum += peer->figures.refused[why];
+    return sum;
+}
+
+static void one_floor(uint64_t floor, enum qp_refusal why)
+{
+    struct rig rig;
+    struct liar liar;
+    begin(&rig, 3, 0);
+    rig_add(&rig, 0, "a", 5);
+    rig_add(&rig, 1, "a", 5);
+    rig_rounds(&rig, 5);
+    liar_begin(&liar, &rig, 2);
+    struct qp_wire_record grave = grave_of("a", floor, false);
+    liar_delta(&liar, 0, &grave, 1);
+    assert_int_equal(liar_peer(&liar, 0)->figures.refused[why], 1);
+    assert_int_equal(rig.core[0]->figures.graves, 0);
+    for (unsigned i = 0; i < 10; i++) {
+        rig_add(&rig, 0, "a", 1);
+        rig_add(&rig, 1, "a", 1);
+        rig_rounds(&rig, 5);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(rig_total(&rig, i, "a"), 30);
+        assert_int_equal(refused_of(rig_peer(&rig, i, !i)), 0);
+    }
+    rig_end(&rig);
+}
+
+static void a_floor_that_leaves_no_epoch_is_refused(void **unused)
+{
+    (void)unused;
+    one_floor((UINT64_C(1) << 62) + 1, QP_REFUSED_MALFORMED); /* beyond what a frame may say */
+    one_floor(UINT64_C(1) << 62, QP_REFUSED_MALFORMED);
+    one_floor((UINT64_C(1) << 62) - 1, QP_REFUSED_MALFORMED);
+    one_floor(QP_PLAIN_EPOCH_HEARD_MAX, QP_REFUSED_MALFORMED);
+    one_floor(QP_PLAIN_EPOCH_HEARD_MAX - 1, QP_REFUSED_SKEW);
+    one_floor((UINT64_C(1700006400000) + QP_SKEW_MAX_MS + 3600000) << 16, QP_REFUSED_SKEW);
+}
+
+/* It ends what was counted, as a delete does, which is anybody's right; and nothing that is counted afterwards, however often the key is deleted then. */
+static void the_highest_floor_ends_nothing_that_comes(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct liar liar;
+    int64_t ended;
+    begin(&rig, 3, 0);
+    rig_add(&rig, 0, "a", 5);
+    rig_rounds(&rig, 5);
+    liar_begin(&liar, &rig, 2);
+    struct qp_wire_record grave = grave_of("a", (rig.now_ms + QP_SKEW_MAX_MS) << 16 | 0xffff, false);
+    liar_delta(&liar, 0, &grave, 1);
+    assert_int_equal(refused_of(liar_peer(&liar, 0)), 0);
+    rig_rounds(&rig, 10);
+    for (unsigned i = 0; i < 5; i++) {
+        rig_add(&rig, 0, "a", 3);
+        rig_add(&rig, 1, "a", 4);
+        rig_rounds(&rig, 10);
+        for (unsigned host = 0; host < 2; host++)
+            assert_int_equal(rig_total(&rig, host, "a"), 7);
+        assert_int_equal(sim_store_delete(rig.store[i % 2], "a", 1, rig.now_ms, &ended), 0);
+        assert_int_equal(ended, i % 2 ? 4 : 3);
+        rig_rounds(&rig, 10);
+        for (unsigned host = 0; host < 2; host++)
+            assert_false(rig_is_there(&rig, host, "a"));
+    }
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(rig_peer(&rig, i, !i)->figures.refused[QP_REFUSED_MALFORMED], 0);
+    rig_end(&rig);
+}
+
+static void a_register_is_not_ended_from_the_future(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct liar liar;
+    begin(&rig, 3, 0);
+    assert_int_equal(sim_store_set(rig.store[0], "word", 4, 7, rig.now_ms), 0);
+    rig_rounds(&rig, 5);
+    liar_begin(&liar, &rig, 2);
+    struct qp_wire_record graves[] = {grave_of("word", UINT64_MAX, true), grave_of("word", UINT64_C(0xffff) << 48, true),
+                                      grave_of("word", (rig.now_ms + QP_SKEW_MAX_MS + 1) << 16, true)};
+    liar_delta(&liar, 0, graves, 3);
+    assert_int_equal(liar_peer(&liar, 0)->figures.refused[QP_REFUSED_SKEW], 3);
+    for (int64_t i = 0; i < 5; i++) {
+        assert_int_equal(sim_store_set(rig.store[0], "word", 4, 100 + i, rig.now_ms), 0);
+        rig_rounds(&rig, 5);
+        for (unsigned host = 0; host < 2; host++)
+            assert_int_equal(rig_total(&rig, host, "word"), 100 + i);
+    }
+    rig_end(&rig);
+}
+
+/* A counter's grave says nothing of a register of that name, nor the other way round. */
+static void a_grave_of_another_kind_is_another_keys(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct liar liar;
+    begin(&rig, 3, 0);
+    rig_add(&rig, 0, "a", 5);
+    assert_int_equal(sim_store_set(rig.store[0], "word", 4, 7, rig.now_ms), 0);
+    rig_rounds(&rig, 5);
+    liar_begin(&liar, &rig, 2);
+    struct qp_wire_record graves[] = {grave_of("word", 1000, false), grave_of("a", rig.now_ms << 16, true)};
+    liar_delta(&liar, 0, graves, 2);
+    rig_rounds(&rig, 10);
+    for (unsigned host = 0; host < 2; host++) {
+        assert_int_equal(rig_total(&rig, host, "a"), 5);
+        assert_int_equal(rig_total(&rig, host, "word"), 7);
+    }
+    rig_end(&rig);
+}
+
+/* A key that was deleted and collected leaves a grave on all hosts. Then many more come than there is room for, with hashes that were made for its place. */
+static void no_flood_puts_out_a_grave(void **unused)
+{
+    (void)unused;
+    static struct qp_wire_record flood[512];
+    struct rig rig;
+    struct liar liar;
+    int64_t ended;
+    uint64_t floor, hash = qp_wire_key_hash("a", 1);
+    begin(&rig, 3, 128);
+    rig_add(&rig, 0, "a", 5);
+    rig_rounds(&rig, 5);
+    assert_int_equal(sim_store_delete(rig.store[0], "a", 1, rig.now_ms, &ended), 0);
+    pass(&rig, 30);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(has_grave(&rig, i, hash, &floor));
+    liar_begin(&liar, &rig, 2);
+    for (unsigned i = 0; i < 512; i++)
+        flood[i] = (struct qp_wire_record){.kind = QP_RECORD_GRAVE, .hash = hash + UINT64_C(128) * (i + 1), .floor = 1};
+    rig.now_ms += 100;
+    liar_delta(&liar, 0, flood, 512);
+    rig_rounds(&rig, 10);
+    assert_int_equal(rig.core[0]->figures.graves, 128);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(has_grave(&rig, i, hash, &floor));
+    /* And who has a grave to dig finds room for it. */
+    rig_add(&rig, 0, "b", 5);
+    rig_rounds(&rig, 5);
+    assert_int_equal(sim_store_delete(rig.store[0], "b", 1, rig.now_ms, &ended), 0);
+    for (unsigned i = 0; i < FORGET_MS / 100 + 50; i++) { /* the liar is waited for until it is forgotten */
+        assert_true(has_grave(&rig, 0, hash, &floor) || i * 100 > FORGET_MS - 5000);
+        pass(&rig, 1);
+    }
+    assert_true(has_grave(&rig, 0, qp_wire_key_hash("b", 1), &floor));
+    rig_end(&rig);
+}
+
+/* Host 1 deletes, host 0 hears of it and collects, and is not heard. */
+static unsigned host_0_is_not_heard(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)to, (void)head, (void)bytes, (void)count;
+    return !(rig->arg && from == 0);
+}
+
+/* Two hosts come to have graves of two ages. The one that loses its grave first makes the key anew, at an epoch that the other one's grave would kill. */
+static void graves_of_one_key_end_at_one_time(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    int64_t ended;
+    uint64_t floor, hash = qp_wire_key_hash("a", 1);
+    begin(&rig, 2, 0);
+    rig_add(&rig, 0, "a", 5);
+    pass(&rig, 3);
+    rig.fate = host_0_is_not_heard;
+    assert_int_equal(sim_store_delete(rig.store[1], "a", 1, rig.now_ms, &ended), 0);
+    pass(&rig, 1);
+    rig.arg = 1;
+    pass(&rig, 20);
+    assert_true(has_grave(&rig, 0, hash, &floor));
+    assert_false(has_grave(&rig, 1, hash, &floor));
+    pass(&rig, 150);
+    rig.arg = 0;
+    pass(&rig, 15);
+    assert_true(has_grave(&rig, 1, hash, &floor));
+    unsigned waited = 0;
+    while (has_grave(&rig, 0, hash, &floor) && waited++ < 1000)
+        pass(&rig, 1);
+    assert_in_range(waited, 1, 999);
+    rig_add(&rig, 0, "a", 9);
+    pass(&rig, 30);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(rig_total(&rig, i, "a"), 9);
+    rig_end(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_floor_that_leaves_no_epoch_is_refused),
+        cmocka_unit_test(the_highest_floor_ends_nothing_that_comes),
+        cmocka_unit_test(a_register_is_not_ended_from_the_future),
+        cmocka_unit_test(a_grave_of_another_kind_is_another_keys),
+        cmocka_unit_test(no_flood_puts_out_a_grave),
+        cmocka_unit_test(graves_of_one_key_end_at_one_time),
+    };
+    return cmocka_run_group_tests_name("core_hostile_grave", tests, NULL, NULL);
+}
