@@ -86,7 +86,7 @@ static int look_replica(struct qp_check *check, uint32_t index)
         return qp_check_broken(check, "replica %u: unknown flags", index);
     if (!qp_check_all_zero(replica->reserved, sizeof replica->reserved))
         return qp_check_broken(check, "replica %u: a reserved word is not 0", index);
-    if (qp_load_relaxed(&replica->knowledge) > QP_SEQUENCE_MASK)
+    if (qp_load_relaxed(&replica->knowledge) > QP_SEQUENCE_MASK || qp_load_relaxed(&replica->hole) > QP_SEQUENCE_MASK)
         return qp_check_broken(check, "replica %u: a place in its stream that there is not", index);
     /* Our stream was there before anything was said or acknowledged in it. */
     uint64_t announced = qp_load_acquire(&replica->announced), acked = qp_load_acquire(&replica->acked);

@@ -215,8 +215,7 @@ enum qp_kind { QP_KIND_ANY = 0, QP_KIND_COUNTER = 1, QP_KIND_LIMIT = 2, QP_KIND_
 #define QP_REPLICA_RETIRED UINT64_C(1) /* silent for too long: not waited for any more */
 #define QP_REPLICA_RETURNED UINT64_C(2) /* was retired, and has to take a snapshot before it may speak */
 #define QP_REPLICA_REPLACED UINT64_C(4) /* another one has come under its key: its host made a new segment */
-#define QP_REPLICA_REFUSED UINT64_C(8) /* something in its stream was refused here (room, kind, clock): what we lack of it need not be dead */
-#define QP_REPLICA_FLAGS (QP_REPLICA_RETIRED | QP_REPLICA_RETURNED | QP_REPLICA_REPLACED | QP_REPLICA_REFUSED)
+#define QP_REPLICA_FLAGS (QP_REPLICA_RETIRED | QP_REPLICA_RETURNED | QP_REPLICA_REPLACED)
 
 /* A replica that was ever heard of. Number 0 is this segment itself, from its creation. */
 struct qp_replica {
@@ -228,7 +227,8 @@ struct qp_replica {
     uint64_t acked;     /* of our stream, by it */
     uint64_t key[4];    /* the public key that brought it; 0: heard of from others only */
     uint64_t vouched;   /* hash of the key that brought it elsewhere, as a relay says; 0: nobody does */
-    uint64_t reserved[5];
+    uint64_t hole;      /* the first place in its stream of which something was refused here (room, kind, clock): what we lack from there on need not be dead. 0: none */
+    uint64_t reserved[4];
 };
 
 struct qp_ledger {

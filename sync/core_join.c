@@ -175,7 +175,8 @@ static uint64_t goes_up_to(void *arg, uint64_t replica)
     uint64_t theirs = known ? known->sequence : 0;
     if (replica == core->self || theirs == 0) /* 0: it does not say what it had */
         return theirs;
-    return qp_replica_knowledge(core, replica) <= theirs ? UINT64_MAX : theirs;
+    int index = qp_replica_find(core, replica);
+    return index < 0 || core->ledger->replica[index].knowledge <= theirs ? UINT64_MAX : theirs;
 }
 
 /* false: nobody can know that. */
@@ -221,7 +222,7 @@ static void raise_knowledge(struct qp_core *core)
             continue;
         struct qp_replica *replica = &core->ledger->replica[index];
         if (sequence && sequence == known->sequence && sequence >= replica->knowledge) /* it was whole there, so it is here */
-            qp_ledger_put(&replica->flags, replica->flags & ~QP_REPLICA_REFUSED);
+            qp_ledger_put(&replica->hole, 0);
         if (sequence > replica->knowledge)
             qp_ledger_put(&replica->knowledge, sequence);
     }

@@ -33,7 +33,7 @@ uint64_t qp_replica_knowledge(void *arg, uint64_t id)
     if (index <= 0)
         return index < 0 ? 0 : core->ledger->sequence;
     const struct qp_replica *replica = &core->ledger->replica[index];
-    return replica->flags & QP_REPLICA_REFUSED ? 0 : replica->knowledge; /* what we refused is not here, and not dead */
+    return qp_replica_whole(replica->knowledge, replica->hole); /* what we refused is not here, and not dead */
 }
 
 /* Word 0 is written last, so that a key is there or not, whenever the agent is killed. */
@@ -106,6 +106,7 @@ static void unbind(struct qp_core *core, uint32_t index)
         qp_ledger_put(&replica->key[i], 0);
     qp_ledger_put(&replica->vouched, 0);
     qp_ledger_put(&replica->knowledge, 0);
+    qp_ledger_put(&replica->hole, 0);
     for (uint32_t i = 0; i < core->peer_high; i++) {
         struct qp_peer *peer = &core->peer[i];
         if (peer->replica_index == index) {

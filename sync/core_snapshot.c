@@ -7,7 +7,7 @@
  * then. The graves come last: a key that was collected before the walk reached it has left one. What is merged behind the walk's back has a
  * place above that knowledge, and comes to the joiner by its own stream. Points that are in no stream yet are not given, for the same reason.
  *
- * Of a stream of which we have refused something we say that we know nothing: who takes what we lack for deleted would be wrong.
+ * Of a stream of which we have refused something we say that we know what is before that: who takes what else we lack for deleted would be wrong.
  *
  * A cursor is [place of the announcement 32 | place in the walk 32]. Nothing else is needed to go on: lost chunks are made again from what is there by then, and a restarted giver
  * goes on where the joiner stands. But not if the joiner was retired meanwhile, or we were fenced, or somebody asked anew: then it is announced anew, the cursor is of another
@@ -77,9 +77,8 @@ static void read_knowledge(struct qp_core *core, struct qp_giving *giving)
         const struct qp_replica *replica = &core->ledger->replica[i];
         if (i && !replica->id)
             break;
-        uint64_t whole = replica->flags & QP_REPLICA_REFUSED ? 0 : replica->knowledge;
         giving->knowledge[giving->count].replica = i ? replica->id : core->self;
-        giving->knowledge[giving->count++].sequence = i ? whole : core->ledger->sequence;
+        giving->knowledge[giving->count++].sequence = i ? qp_replica_whole(replica->knowledge, replica->hole) : core->ledger->sequence;
     }
 }
 

@@ -164,8 +164,8 @@ static bool note_refusal(struct qp_core *core, struct qp_peer *peer, uint64_t se
     if (peer->refused_count == QP_REFUSED_MAX)
         return false;
     struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
-    if (!(replica->flags & QP_REPLICA_REFUSED)) /* from now on what we lack of it need not be dead */
-        qp_ledger_put(&replica->flags, replica->flags | QP_REPLICA_REFUSED);
+    if (replica->hole == 0 || sequence < replica->hole) /* from there on what we lack of it need not be dead */
+        qp_ledger_put(&replica->hole, sequence);
     peer->refused[peer->refused_count].sequence = sequence;
     peer->refused[peer->refused_count++].cause = (uint8_t)why;
     return true;

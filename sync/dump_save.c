@@ -15,6 +15,7 @@
 
 #include "alloc.h"
 #include "dump_file.h"
+#include "store.h"
 
 struct saving {
     struct qp_agent *agent;
@@ -47,12 +48,12 @@ static int put_known(struct saving *s, uint64_t replica, uint64_t sequence)
     return qp_dump_file_put(&s->file, &record);
 }
 
-/* Of a stream of which something was refused nothing is claimed: who reads the file would take what it lacks for deleted. In this order: the mark is set before the
+/* Of a stream of which something was refused nothing is claimed from there on: who reads the file would take what it lacks for deleted. In this order: the hole is noted before the
  * knowledge goes beyond what was refused, and taken away before it is raised to what is whole. */
 static uint64_t knowledge_of(const struct qp_replica *replica)
 {
     uint64_t knowledge = peek(&replica->knowledge);
-    return peek(&replica->flags) & QP_REPLICA_REFUSED ? 0 : knowledge;
+    return qp_replica_whole(knowledge, peek(&replica->hole));
 }
 
 /* Up to where the file knows of each stream: read before the keys are, for what is merged later may be missed. */

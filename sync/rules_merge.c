@@ -95,8 +95,8 @@ static int compare_tombstones(const struct merging *merging)
     return qp_version_compare(heard->timestamp, heard->replica, held->timestamp, held->replica);
 }
 
-/* Whether something of a replica that we do not hold was here once, by its place in that replica's stream. Who refused something of that stream knows nothing of it by
- * places (the context says 0). */
+/* Whether something of a replica that we do not hold was here once, by its place in that replica's stream. Who refused something of that stream knows by
+ * places what is before that, and no more. */
 static bool was_merged(const struct merging *merging, uint64_t replica, uint64_t sequence)
 {
     return sequence <= known_of(merging, replica);

@@ -25,4 +25,10 @@ struct qp_store {
     void *store;
 };
 
+/* Up to where of a replica's stream all was merged, and what is not here is dead: before the first thing of it that was refused. */
+static inline uint64_t qp_replica_whole(uint64_t knowledge, uint64_t hole)
+{
+    return hole && hole <= knowledge ? hole - 1 : knowledge;
+}
+
 #endif
