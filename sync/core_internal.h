@@ -86,6 +86,9 @@ struct qp_peer {
     bool wants_confirmation;    /* its last acknowledgement listed refusals: a delta says that we have heard, an empty one if need be */
     uint32_t refused_count;     /* told in every acknowledgement until it is seen that one of them arrived */
     struct { uint64_t sequence; uint8_t cause; } refused[QP_REFUSED_MAX];
+    bool owes_these;            /* what it owes is all that was refused of its stream: not if that was before our start, or too much */
+    uint32_t owed_count;
+    uint64_t owed[QP_REFUSED_MAX]; /* hashes of keys: what it said of them was refused here, and it has not said it again yet */
     struct qp_giving *giving;   /* a snapshot on its way to it (core_snapshot.c); NULL: none */
     struct qp_repairing *repair; /* core_digest.c; NULL: none */
     struct qp_peer_figures figures;

@@ -176,6 +176,7 @@ static void bind_key(struct qp_core *core, struct qp_peer *peer, uint32_t index)
     peer->greeted = false;
     peer->mark = 0;
     peer->refused_count = 0;
+    peer->owes_these = false;
     qp_stream_begin_again(core, peer, 0);
 }
 
@@ -262,6 +263,13 @@ void qp_replica_bind_again(struct qp_core *core, struct qp_peer *peer)
     }
 }
 
+/* Which keys the agent before us had refused is not known any more: its stream is heard again from the first of them. Killed between the two, the next one does it. */
+static void hear_again(struct qp_replica *replica)
+{
+    qp_ledger_put(&replica->knowledge, qp_replica_whole(replica->knowledge, replica->hole));
+    qp_ledger_put(&replica->hole, 0);
+}
+
 int qp_replica_init(struct qp_core *core)
 {
     core->replica_map = qp_map_new(core->arena);
@@ -273,6 +281,7 @@ int qp_replica_init(struct qp_core *core)
             return -ENOMEM;
         if (!(replica->flags & QP_REPLICA_RETIRED))
             qp_ledger_put(&replica->heard_ms, core->now_ms);
+        hear_again(replica);
     }
     return 0;
 }

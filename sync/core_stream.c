@@ -155,18 +155,62 @@ static void count_refusal(struct qp_peer *peer, enum qp_refusal why)
         peer->figures.refused[why]++;
 }
 
+static bool is_owed(const struct qp_peer *peer, uint64_t key_hash, uint32_t *at)
+{
+    for (*at = 0; *at < peer->owed_count; ++*at) {
+        if (peer->owed[*at] == key_hash)
+            return true;
+    }
+    return false;
+}
+
+/* From there on what we lack of its stream need not be dead. Limits are judged by their windows, whatever we lack. */
+static void owe(struct qp_core *core, struct qp_peer *peer, const struct qp_wire_record *record)
+{
+    struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
+    const struct qp_item *item = &record->item;
+    uint64_t key_hash = qp_wire_key_hash(item->key, item->key_bytes);
+    uint32_t at;
+    if (item->kind == QP_KIND_LIMIT)
+        return;
+    if (replica->hole == 0) {
+        peer->owes_these = true;
+        peer->owed_count = 0;
+    }
+    if (replica->hole == 0 || record->sequence < replica->hole)
+        qp_ledger_put(&replica->hole, record->sequence);
+    if (is_owed(peer, key_hash, &at))
+        return;
+    if (peer->owed_count < QP_REFUSED_MAX)
+        peer->owed[peer->owed_count++] = key_hash;
+    else
+        peer->owes_these = false;
+}
+
+/* It has said all that it says of a key, and that was taken in. With the last one that it owed, we lack nothing of its stream but what is dead. */
+static void pay(struct qp_core *core, struct qp_peer *peer, uint64_t key_hash)
+{
+    struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
+    uint32_t at;
+    if (!is_owed(peer, key_hash, &at))
+        return;
+    peer->owed[at] = peer->owed[--peer->owed_count];
+    if (peer->owed_count == 0 && peer->owes_these)
+        qp_ledger_put(&replica->hole, 0);
+}
+
 /* false: there is no room to remember it by, and the frame ends here. */
-static bool note_refusal(struct qp_core *core, struct qp_peer *peer, uint64_t sequence, enum qp_refusal why)
+static bool note_refusal(struct qp_core *core, struct qp_peer *peer, const struct qp_wire_record *record, enum qp_refusal why)
 {
     count_refusal(peer, why);
+    if (why == QP_REFUSED_NOTHING || why == QP_REFUSED_OLD)
+        pay(core, peer, qp_wire_key_hash(record->item.key, record->item.key_bytes));
     if (qp_planted(QP_PLANT_REFUSAL_FORGOTTEN) || (why != QP_REFUSED_SKEW && why != QP_REFUSED_KIND && why != QP_REFUSED_FULL))
         return true;
     if (peer->refused_count == QP_REFUSED_MAX)
         return false;
-    struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
-    if (replica->hole == 0 || sequence < replica->hole) /* from there on what we lack of it need not be dead */
-        qp_ledger_put(&replica->hole, sequence);
-    peer->refused[peer->refused_count].sequence = sequence;
+    owe(core, peer, record);
+    peer->refused[peer->refused_count].sequence = record->sequence;
     peer->refused[peer->refused_count++].cause = (uint8_t)why;
     return true;
 }
@@ -210,15 +254,24 @@ static void take_known(struct qp_core *core, uint64_t id)
     qp_ledger_put(&replica->flags, replica->flags & ~QP_REPLICA_RETIRED);
 }
 
+static void take_grave(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame,
+                       const struct qp_wire_record *record)
+{
+    enum qp_refusal why = qp_grave_heard(core, record, frame->sender);
+    count_refusal(peer, why);
+    if (why == QP_REFUSED_NOTHING)
+        pay(core, peer, record->hash);
+}
+
 /* false: the frame ends here. */
 static bool take_record(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame,
                         const struct qp_wire_record *record)
 {
     switch (record->kind) {
     case QP_RECORD_ITEM:
-        return note_refusal(core, peer, record->sequence, take_item(core, frame, record));
+        return note_refusal(core, peer, record, take_item(core, frame, record));
     case QP_RECORD_GRAVE:
-        count_refusal(peer, qp_grave_heard(core, record, frame->sender));
+        take_grave(core, peer, frame, record);
         return true;
     case QP_RECORD_KNOWN:
         if (!peer->config.may_relay) { /* it gives no snapshots, so there is nobody that only it knows of */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sync/rules.h"
+
 static const char *const theme_names[SIM_THEME_COUNT] = {"sums", "cuts", "limits", "values", "mixed", "collect", "hostile"};
 
 const char *sim_theme_name(enum sim_theme theme)
@@ -113,10 +115,10 @@ void sim_profile_draw(struct sim_profile *p, uint64_t seed, uint32_t agents, uin
     draw_hosts(p, &random);
     draw_core(p, &random);
     draw_verbs(p, &random);
-    /* Open (README.md): a clock that goes back further than a tombstone is kept mints versions that are older than a death which others still hold. */
     /* A file that is read by a clock so far behind it is refused in parts, and what came before in those streams is lost with them. */
     if (p->skew_ms > QP_SKEW_MAX_MS)
         p->from_file = 0;
+    /* Open (README.md): a clock that goes back further than a tombstone is kept mints versions that are older than a death which others still hold. */
     if (p->deletes && p->skew_ms > p->grace_ms / 4)
         p->skew_ms = p->grace_ms / 4;
 }
