@@ -109,25 +109,28 @@ static uint64_t highest_ahead(const struct qp_state *state, unsigned parity)
     return highest;
 }
 
-static bool follow_floor_of_parity(struct qp_state *state, const struct qp_said said[2], unsigned parity,
-                                   bool floor_is_new)
+/* The epoch that a living point, or the floor, calls us to in the windows of that parity. 0: none. */
+static uint64_t epoch_called_to(const struct qp_state *state, unsigned parity)
 {
-    uint64_t window = qp_state_window(state, state->floor);
-    if ((window & 1) == parity && state->floor >= qp_state_own_epoch(state, window) &&
-        begin_window_epoch(state, said, state->floor + 1))
-        return true;
-    return floor_is_new && qp_state_end_earlier_window(state, parity);
+    uint64_t highest = highest_ahead(state, parity), window = qp_state_window(state, state->floor);
+    if (highest != 0 || !qp_state_cut(state).has_floor || (window & 1) != parity ||
+        state->floor < qp_state_own_epoch(state, window))
+        return highest;
+    return state->floor + 1;
 }
 
+/* Who has begun a later window, and had told of it what the cut has taken now, needs the block to say so: what was told would be told again. What calls to an earlier one is nothing
+ * to him any more. */
 static bool follow_parity(struct qp_state *state, uint64_t self, const struct qp_said said[2], unsigned parity,
                           bool floor_is_new)
 {
-    uint64_t epoch = qp_state_own_epoch(state, state->cell_window[parity]), highest = highest_ahead(state, parity);
-    if (highest != 0 && begin_window_epoch(state, said, highest))
-        return true;
-    if (qp_state_cut(state).has_floor && follow_floor_of_parity(state, said, parity, floor_is_new))
-        return true;
+    uint64_t epoch = qp_state_own_epoch(state, state->cell_window[parity]), next = epoch_called_to(state, parity);
     bool lost = said[parity].any && said[parity].epoch == epoch && !is_held(state, self, &said[parity]);
+    bool is_later = lost && qp_state_window(state, epoch) > qp_state_window(state, next);
+    if (next != 0 && !is_later && begin_window_epoch(state, said, next))
+        return true;
+    if (floor_is_new && qp_state_cut(state).has_floor && qp_state_end_earlier_window(state, parity))
+        return true;
     return lost && begin_window_epoch(state, said, epoch);
 }
 

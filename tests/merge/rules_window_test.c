@@ -277,6 +277,42 @@ static void test_an_own_point_killed_by_the_version_alone_keeps_its_window(void 
     assert_int_equal(2, newest_of(&w, ME)->count);
 }
 
+/* The window that the reset was made in is of the same parity, and a block has room for one epoch a parity: the window of what was lost has it. */
+static void test_a_reset_two_windows_back_does_not_bring_back_what_it_ended(void **unused)
+{
+    (void)unused;
+    for (int heard = 0; heard < 2; heard++) {
+        struct rules_world w;
+        world_open(&w, QP_KIND_LIMIT);
+        add(&w, 5);
+        stamp(&w);
+        add(&w, 2);
+        hear_tombstone(&w, PEER, NOW + 9, 7, EPOCH(WINDOW - 2, 0));
+        if (heard)
+            hear_point(&w, PEER, EPOCH(WINDOW - 2, 2), 1, NOW + 10, 7);
+        merge(&w);
+        assert_int_equal(EPOCH(WINDOW, 0), w.state.own[0].epoch);
+        assert_int_equal(5, w.state.own[0].base);
+        stamp(&w);
+        assert_int_equal(2, newest_of(&w, ME)->count);
+        assert_int_equal(2, look(&w).total);
+    }
+}
+
+/* It has lost nothing of the later window: nothing keeps the block from saying where the earlier one is. */
+static void test_a_reset_two_windows_back_is_followed_by_who_lost_nothing(void **unused)
+{
+    (void)unused;
+    struct rules_world w;
+    world_open(&w, QP_KIND_LIMIT);
+    add(&w, 5);
+    hear_tombstone(&w, PEER, NOW + 9, 7, EPOCH(WINDOW - 2, 0));
+    merge(&w);
+    assert_int_equal(EPOCH(WINDOW - 2, 1), w.state.own[0].epoch);
+    stamp(&w);
+    assert_int_equal(5, look(&w).total);
+}
+
 static void test_a_delete_is_seen_to_be_one_on_both_hosts(void **unused)
 {
     (void)unused;
@@ -407,6 +443,8 @@ int main(void)
         cmocka_unit_test(test_a_cell_that_went_back_to_an_earlier_window_has_no_base_in_the_later_one),
         cmocka_unit_test(test_a_floor_in_an_earlier_window_leaves_this_one),
         cmocka_unit_test(test_an_own_point_killed_by_the_version_alone_keeps_its_window),
+        cmocka_unit_test(test_a_reset_two_windows_back_does_not_bring_back_what_it_ended),
+        cmocka_unit_test(test_a_reset_two_windows_back_is_followed_by_who_lost_nothing),
         cmocka_unit_test(test_a_delete_is_seen_to_be_one_on_both_hosts),
         cmocka_unit_test(test_resets_within_a_window_have_an_end),
         cmocka_unit_test(test_a_reset_by_a_clock_that_went_back_does_not_lower_the_floor),
