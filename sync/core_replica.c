@@ -144,6 +144,13 @@ static bool is_silent(const struct qp_core *core, const struct qp_peer *peer)
     return core->now_ms > since_ms && core->now_ms - since_ms > QP_REACHED_MS;
 }
 
+/* Silence alone gives a name only to who has none, or away from who has used others too: else whoever is away before it was heard to say anything loses its name to
+ * any liar. */
+static bool may_claim(const struct qp_peer *peer, const struct qp_peer *holder)
+{
+    return peer->replica_index == 0 || holder->changes || holder->figures.conflicts;
+}
+
 /* Whether a replica is said to be another key's, and wrongly: by a relay, while that key's host is there under another name; by that key itself, which has left the
  * name since (its segment is gone: who comes with it now can do no more with it than with a name of his own), or never said anything in it and is silent, or goes on to use
  * several names in turn; or has used several, and a relay says that this one is not its own. (Who only ever uses one name, and had it first, is believed; no host can tell.) */
@@ -156,7 +163,7 @@ static bool is_squatted(const struct qp_core *core, const struct qp_peer *peer, 
     const struct qp_peer *holder = &core->peer[number];
     if (!has_key(replica))
         return holder->replica_index && !is_silent(core, holder);
-    return (replica->flags & QP_REPLICA_REPLACED) || (replica->knowledge == 0 && is_silent(core, holder)) ||
+    return (replica->flags & QP_REPLICA_REPLACED) || (replica->knowledge == 0 && is_silent(core, holder) && may_claim(peer, holder)) ||
            holder->changes >= QP_NAMES_OF_A_LIAR ||
            (holder->figures.conflicts >= QP_NAMES_OF_A_LIAR && replica->vouched == hash_of(peer));
 }
