@@ -58,8 +58,9 @@ static void an_epoch_that_no_resets_lead_to_is_refused(void **unused)
     one_epoch(above, QP_REFUSED_SKEW);
 }
 
-/* The highest epoch that is believed, by a point or by a delete: everybody follows it, and resets, deletes and counts go on, and are heard. */
-static void go_on_from(bool deleted)
+/* The highest epoch that is believed, by a point or by a delete, or one that is not: whoever believes it follows it, and resets, deletes and counts go on, and are
+ * heard. */
+static void go_on_from(bool deleted, bool believed)
 {
     struct rig rig;
     struct liar liar;
@@ -69,21 +70,20 @@ static void go_on_from(bool deleted)
     rig_add(&rig, 0, "a", 5);
     rig_rounds(&rig, 5);
     liar_begin(&liar, &rig, 2);
-    struct qp_wire_record record =
-        deleted ? delete_at(&liar, &point, highest(&rig)) : point_at(&liar, &point, highest(&rig));
+    uint64_t epoch = believed ? highest(&rig) : QP_PLAIN_EPOCH_HEARD_MAX - deleted;
+    struct qp_wire_record record = deleted ? delete_at(&liar, &point, epoch) : point_at(&liar, &point, epoch);
     for (unsigned i = 0; i < 2; i++) {
         liar.sequence -= i;
         liar_delta(&liar, i, &record, 1);
-        for (unsigned why = 0; why < QP_REFUSAL_COUNT; why++)
-            assert_int_equal(liar_peer(&liar, i)->figures.refused[why], 0);
+        assert_int_equal(liar_peer(&liar, i)->figures.refused[QP_REFUSED_SKEW], !believed);
     }
     for (unsigned i = 0; i < 6; i++) {
         rig_add(&rig, 0, "a", 3);
         rig_add(&rig, 1, "a", 4);
         rig_rounds(&rig, 20);
-        int64_t from_liar = i == 0 && !deleted;
+        int64_t more = i == 0 ? believed ? !deleted : 5 : 0; /* and what was there before */
         for (unsigned host = 0; host < 2; host++)
-            assert_int_equal(rig_total(&rig, host, "a"), 7 + from_liar);
+            assert_int_equal(rig_total(&rig, host, "a"), 7 + more);
         if (i % 2)
             assert_int_equal(sim_store_reset(rig.store[i / 2 % 2], "a", 1, rig.now_ms, &ended), 0);
         else
@@ -100,8 +100,10 @@ static void go_on_from(bool deleted)
 static void after_the_highest_epoch_there_are_others(void **unused)
 {
     (void)unused;
-    go_on_from(false);
-    go_on_from(true);
+    go_on_from(false, true);
+    go_on_from(true, true);
+    go_on_from(false, false);
+    go_on_from(true, false);
 }
 
 /* Windows have 65,535 resets. A host that says that they are used up is believed until the window is over. */
