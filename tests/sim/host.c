@@ -382,15 +382,18 @@ void sim_host_tick(struct sim_host *host, uint32_t plan)
                                                   .number = host->plan});
 }
 
-void sim_host_frame(struct sim_host *host, uint32_t from, const void *bytes, size_t count)
+void sim_host_frame(struct sim_host *host, const struct sim_frame *frame)
 {
+    struct sim_counted before;
     if (host->hostile) {
-        sim_hostile_frame(host, from, bytes, count);
+        sim_hostile_frame(host, frame->from, frame->bytes, frame->count);
         return;
     }
-    if (!host->core || host->paused || host->peer_of[from] == UINT32_MAX)
+    if (!host->core || host->paused || host->peer_of[frame->from] == UINT32_MAX)
         return;
     bool armed = begin_call(host);
-    qp_core_on_message(host->core, host->peer_of[from], bytes, count, sim_host_now(host));
+    sim_hostile_count(host, frame->from, &before);
+    qp_core_on_message(host->core, host->peer_of[frame->from], frame->bytes, frame->count, sim_host_now(host));
+    sim_hostile_judge(host, frame, &before);
     end_call(host, armed);
 }

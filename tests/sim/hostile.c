@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/wire.h"
+#include "sync/core_internal.h"
 
 #define FAR UINT64_C(1) << 40
 #define EVIL_REPLICA UINT64_C(0xe0e0e0e0e0e0e0e1)
@@ -32,6 +32,7 @@ struct hostile {
     struct sim *sim;
     struct sim_hostile *own;
     uint32_t from, to;
+    enum sim_lie lie; /* what it says now */
     struct qp_wire_writer writer;
     struct qp_frame head;
 };
@@ -40,6 +41,7 @@ struct hostile {
 
 static void begin(struct hostile *h, uint8_t type)
 {
+    h->lie = SIM_LIE_NONE;
     h->head = (struct qp_frame){.type = type,
                                 .version = QP_WIRE_VERSION_MIN,
                                 .flags = QP_FRAME_JOINED,
@@ -57,16 +59,31 @@ static void open_frame(struct hostile *h)
     qp_wire_begin(&h->writer, h->own->frame, QP_FRAME_BYTES_MIN, &h->head);
 }
 
+static void send_bytes(struct hostile *h, const void *bytes, size_t count)
+{
+    h->sim->telling = h->lie;
+    sim_network_send(h->sim, h->from, h->to, bytes, count);
+    h->sim->telling = SIM_LIE_NONE;
+}
+
 static void send(struct hostile *h)
 {
-    size_t count = qp_wire_end(&h->writer, &h->head, NULL);
-    sim_network_send(h->sim, h->from, h->to, h->own->frame, count);
+    send_bytes(h, h->own->frame, qp_wire_end(&h->writer, &h->head, NULL));
 }
 
 static void send_bare(struct hostile *h)
 {
     open_frame(h);
     send(h);
+}
+
+/* The next place of its own stream, as the receiver knows it. */
+static void begin_delta(struct hostile *h)
+{
+    begin(h, QP_FRAME_DELTA);
+    h->lie = SIM_LIE_STATED;
+    h->head.base = h->own->acked[h->to];
+    h->head.upto = h->head.base + 1;
 }
 
 /* ---- what it says -------------------------------------------------------------------------------------------------------------- */
@@ -123,6 +140,7 @@ static void state_foreign_points(struct hostile *h)
     point.sequence = sim_random_between(random, 1, 1000);
     record.item.point_count = 1;
     begin(h, sim_random_chance(random, 500000) ? QP_FRAME_DELTA : sim_random_chance(random, 500000) ? QP_FRAME_CHUNK : QP_FRAME_REPAIR);
+    h->lie = h->head.type == QP_FRAME_DELTA ? SIM_LIE_STATED : SIM_LIE_NONE;
     h->head.base = h->own->acked[h->to];
     h->head.upto = h->head.base + 1;
     if (h->head.type == QP_FRAME_REPAIR) {
@@ -142,9 +160,7 @@ static void state_the_future(struct hostile *h)
     struct qp_point point = {.count = 7, .replica = EVIL_REPLICA};
     struct qp_wire_record record = draw_item(h, &point);
     uint64_t ahead_ms = sim_random_between(random, 2, 1000) * SIM_HOUR_MS;
-    begin(h, QP_FRAME_DELTA);
-    h->head.base = h->own->acked[h->to];
-    h->head.upto = h->head.base + 1;
+    begin_delta(h);
     record.sequence = point.sequence = h->head.upto;
     point.timestamp = (h->sim->now_ms + ahead_ms) << 16;
     if (record.item.kind == QP_KIND_LIMIT && sim_random_chance(random, 500000)) {
@@ -169,9 +185,8 @@ static void state_nonsense(struct hostile *h)
     struct sim_random *random = &h->sim->of_hosts;
     struct qp_point point = {.count = 7, .replica = EVIL_REPLICA, .timestamp = h->sim->now_ms << 16, .sequence = 1};
     struct qp_wire_record record = draw_item(h, &point);
-    begin(h, QP_FRAME_DELTA);
-    h->head.base = h->own->acked[h->to];
-    h->head.upto = record.sequence = h->head.base + 1;
+    begin_delta(h);
+    record.sequence = h->head.upto;
     record.item.point_count = 1;
     switch (sim_random_below(random, 4)) {
     case 0: point.epoch = UINT64_MAX; break;
@@ -236,17 +251,69 @@ static void replay(struct hostile *h)
         return;
     if (sim_random_chance(&h->sim->of_hosts, 300000)) /* damaged on the way */
         h->own->captured[i].bytes[sim_random_below(&h->sim->of_hosts, h->own->captured[i].count)] ^= 1u << sim_random_below(&h->sim->of_hosts, 8);
-    sim_network_send(h->sim, h->from, h->to, h->own->captured[i].bytes, h->own->captured[i].count);
+    h->lie = SIM_LIE_NONE;
+    send_bytes(h, h->own->captured[i].bytes, h->own->captured[i].count);
 }
 
-static void name_strangers(struct hostile *h)
+/* Names that nobody has, or one that somebody has and, so it says, by its own key. */
+static void announce_names(struct hostile *h)
 {
-    begin(h, QP_FRAME_DELTA);
-    h->head.base = h->own->acked[h->to];
-    h->head.upto = h->head.base + 1;
-    struct qp_wire_record record = {.kind = QP_RECORD_KNOWN, .sequence = h->head.upto, .replica = 3 + sim_random_below(&h->sim->of_hosts, 300)};
+    struct sim_random *random = &h->sim->of_hosts;
+    uint64_t key[4] = {h->from + 1, 2, 3, 4}, count = sim_random_between(random, 1, 8);
+    begin_delta(h);
+    h->head.upto = h->head.base + count;
+    open_frame(h);
+    for (uint64_t i = 1; i <= count; i++) {
+        const struct sim_host *other = &h->sim->host[sim_random_below(random, h->from)];
+        struct qp_wire_record record = {.kind = QP_RECORD_KNOWN, .sequence = h->head.base + i, .replica = 3 + sim_random_below(random, 300)};
+        if (other->store && sim_random_chance(random, 300000)) {
+            record.replica = sim_store_replica(other->store);
+            record.hash = qp_wire_hash(key, sizeof key);
+        }
+        qp_wire_put(&h->writer, &record);
+    }
+    send(h);
+}
+
+/* Of keys that live, with floors that leave no room for another epoch, or lie in a time that nobody has reached. */
+static void forge_graves(struct hostile *h)
+{
+    struct sim_random *random = &h->sim->of_hosts;
+    const struct sim_account_key *k = &h->sim->account->key[sim_random_below(random, h->sim->account->key_count)];
+    uint64_t ahead = (h->sim->now_ms + sim_random_between(random, 2, 1000) * SIM_HOUR_MS) << 16;
+    const uint64_t plain[] = {QP_WIRE_EPOCH_MAX, QP_WIRE_EPOCH_MAX - 1, QP_PLAIN_EPOCH_HEARD_MAX, QP_PLAIN_EPOCH_HEARD_MAX - 1, ahead};
+    const uint64_t registers[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 63, (h->sim->now_ms << 20) | 1, ahead};
+    bool is_register = k->strategy.kind == QP_KIND_REGISTER;
+    begin_delta(h);
+    struct qp_wire_record record = {.kind = QP_RECORD_GRAVE,
+                                    .sequence = h->head.upto,
+                                    .hash = qp_wire_key_hash(k->name, k->name_bytes),
+                                    .floor = (is_register ? registers : plain)[sim_random_below(random, 5)],
+                                    .is_register = is_register};
     open_frame(h);
     qp_wire_put(&h->writer, &record);
+    send(h);
+}
+
+/* Of keys that nobody has, and of living ones as if they were of another kind: that is believed, and ends nothing. */
+static void dig_graves(struct hostile *h)
+{
+    struct sim_random *random = &h->sim->of_hosts;
+    uint64_t count = sim_random_between(random, 1, 100);
+    begin_delta(h);
+    h->lie = SIM_LIE_NONE;
+    h->head.upto = h->head.base + count;
+    open_frame(h);
+    for (uint64_t i = 1; i <= count; i++) {
+        const struct sim_account_key *k = &h->sim->account->key[sim_random_below(random, h->sim->account->key_count)];
+        bool is_key = k->strategy.kind != QP_KIND_LIMIT && sim_random_chance(random, 100000);
+        struct qp_wire_record record = {.kind = QP_RECORD_GRAVE,
+                                        .sequence = h->head.base + i,
+                                        .hash = is_key ? qp_wire_key_hash(k->name, k->name_bytes) : sim_random_next(random) | 1,
+                                        .floor = sim_random_chance(random, 500000) ? sim_random_below(random, 100) : h->sim->now_ms << 16,
+                                        .is_register = is_key ? k->strategy.kind != QP_KIND_REGISTER : sim_random_chance(random, 500000)};
+        qp_wire_put(&h->writer, &record);
+    }
     send(h);
 }
 
@@ -256,13 +323,15 @@ static void send_noise(struct hostile *h)
     size_t count = sim_random_between(&h->sim->of_hosts, 1, sizeof noise);
     for (size_t i = 0; i < count; i++)
         noise[i] = (uint8_t)sim_random_next(&h->sim->of_hosts);
-    sim_network_send(h->sim, h->from, h->to, noise, count);
+    h->lie = SIM_LIE_NOISE;
+    send_bytes(h, noise, count);
 }
 
 static void (*const lies[])(struct hostile *h) = {say_hello,       claim_to_be_another, acknowledge_too_much, state_foreign_points,
                                                   state_the_future, state_nonsense,      forge_knowledge,      say_digests,
-                                                  ask_for_everything, replay,            name_strangers,       send_noise,
-                                                  state_foreign_points, state_the_future, replay};
+                                                  ask_for_everything, replay,            announce_names,       send_noise,
+                                                  state_foreign_points, state_the_future, replay,     forge_graves,
+                                                  dig_graves};
 
 /* ---- its life ---------------------------------------------------------------------------------------------------------------------- */
 
@@ -315,4 +384,37 @@ void sim_hostile_frame(struct sim_host *host, uint32_t from, const void *bytes, 
         return;
     begin(&h, QP_FRAME_ACK);
     send_bare(&h);
+}
+
+/* ---- what the others count ----------------------------------------------------------------------------------------------------------- */
+
+void sim_hostile_count(const struct sim_host *host, uint32_t from, struct sim_counted *out)
+{
+    const struct qp_peer *peer = &host->core->peer[host->peer_of[from]];
+    memcpy(out->refused, peer->figures.refused, sizeof out->refused);
+    out->bad = peer->figures.frames_bad;
+    out->mark = peer->replica_index ? qp_stream_mark(host->core, peer) : UINT64_MAX; /* whose frame it is, is found out with the frame */
+}
+
+void sim_hostile_judge(struct sim_host *host, const struct sim_frame *frame, const struct sim_counted *before)
+{
+    struct sim *sim = host->sim;
+    struct sim_counted after;
+    uint64_t refused = 0;
+    sim_hostile_count(host, frame->from, &after);
+    for (uint32_t why = 0; why < QP_REFUSAL_COUNT; why++)
+        refused += after.refused[why] - before->refused[why];
+    if (!sim->host[frame->from].hostile) {
+        /* Who may not relay does not know that, and announces whom it has heard of, which is refused. */
+        bool foreign = after.refused[QP_REFUSED_FOREIGN] != before->refused[QP_REFUSED_FOREIGN] && sim->host[frame->from].relay;
+        if (foreign || after.refused[QP_REFUSED_MALFORMED] != before->refused[QP_REFUSED_MALFORMED])
+            sim_fail(sim, "host %u has refused as %s what host %u says, which is honest (frame of type %u)", host->index,
+                     foreign ? "foreign" : "malformed", frame->from, frame->bytes[5]);
+        return;
+    }
+    bool must = frame->lie == SIM_LIE_NOISE || (frame->lie == SIM_LIE_STATED && after.mark > before->mark);
+    bool counted = frame->lie == SIM_LIE_NOISE ? after.bad > before->bad : refused != 0;
+    if (must && !counted)
+        sim_fail(sim, "host %u took what host %u says, which lies, and counted nothing (kind %u)", host->index, frame->from, frame->lie);
+    sim->figures.lies[frame->lie] += must;
 }

@@ -19,6 +19,7 @@ static struct sim_frame *frame_new(struct sim *sim, uint32_t from, uint32_t to, 
             abort();
     }
     memcpy(frame->bytes, bytes, count);
+    frame->lie = sim->telling;
     frame->count = count;
     frame->from = from;
     frame->to = to;
@@ -84,7 +85,7 @@ void sim_network_arrived(struct sim *sim, struct sim_frame *frame)
 {
     struct sim_host *host = &sim->host[frame->to];
     if (!is_cut(sim, frame->from, frame->to) && host->member && sim->host[frame->from].member)
-        sim_host_frame(host, frame->from, frame->bytes, frame->count);
+        sim_host_frame(host, frame);
     frame->next = sim->spare;
     sim->spare = frame;
 }

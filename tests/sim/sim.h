@@ -38,6 +38,14 @@ struct sim_host {
     uint32_t host_of[SIM_HOSTS]; /* and back */
 };
 
+/* What must come of a frame. */
+enum sim_lie {
+    SIM_LIE_NONE,   /* nothing in particular */
+    SIM_LIE_NOISE,  /* no frame: counted as bad */
+    SIM_LIE_STATED, /* a delta: whoever takes it in refuses what it says, and counts that */
+    SIM_LIE_COUNT
+};
+
 struct sim_link {
     bool cut;
     bool told; /* the transport has noticed, and will say when it is up again */
@@ -62,9 +70,11 @@ struct sim {
     uint32_t archived;
     struct sim_frame *spare; /* freed frames */
     struct sim_hostile *hostile; /* what it remembers; NULL: nothing yet */
+    enum sim_lie telling;        /* what the frame that is sent now is */
     struct sim_account *account;
     struct {
         uint64_t frames, bytes, verbs, heals, heal_ms_max, heal_ms, crashes, losses, joins, agent_ms;
+        uint64_t lies[SIM_LIE_COUNT]; /* that were counted */
     } figures;
 };
 
@@ -99,6 +109,7 @@ struct sim_frame {
     struct sim_frame *next;
     uint32_t from, to;
     uint64_t from_replica;
+    enum sim_lie lie;
     size_t count, room;
     uint8_t *bytes;
 };
@@ -125,7 +136,7 @@ void sim_host_part(struct sim_host *a, struct sim_host *b);
 void sim_host_note_known(struct sim *sim); /* what of lost segments' counts is held somewhere */
 bool sim_host_agrees(const struct sim_host *host, uint32_t key); /* its strategy wants the key as the others' do */
 void sim_host_tick(struct sim_host *host, uint32_t plan);
-void sim_host_frame(struct sim_host *host, uint32_t from, const void *bytes, size_t count);
+void sim_host_frame(struct sim_host *host, const struct sim_frame *frame);
 void sim_host_free(struct sim_host *host);
 
 /* ---- verbs.c, trouble.c, check.c, hostile.c, show.c --------------------------------------------------------------------------------------- */
@@ -143,5 +154,12 @@ void sim_show(const struct sim *sim); /* prints what all hosts hold */
 void sim_show_change(const struct sim_host *host, const void *key, size_t key_bytes, const struct qp_state *state);
 void sim_hostile_tick(struct sim_host *host);
 void sim_hostile_frame(struct sim_host *host, uint32_t from, const void *bytes, size_t count);
+/* What a host has counted of a peer, before it takes in a frame of its and afterwards: of a hostile one what that frame was, of an honest one nothing that no
+ * honest host says. */
+struct sim_counted {
+    uint64_t refused[QP_REFUSAL_COUNT], bad, mark;
+};
+void sim_hostile_count(const struct sim_host *host, uint32_t from, struct sim_counted *out);
+void sim_hostile_judge(struct sim_host *host, const struct sim_frame *frame, const struct sim_counted *before);
 
 #endif
