@@ -95,7 +95,7 @@ static void recall(const struct sim_store *store, uint64_t hash, uint64_t now_ms
     unsigned parity = window & 1;
     for (uint32_t i = 0; i < SIM_VICTIMS; i++) {
         const struct sim_victim *v = &store->victim[i];
-        if (v->hash != hash || (v->epoch >> 16) / state->window_ms != window)
+        if (v->hash != hash || v->window_ms != state->window_ms || (v->epoch >> 16) / state->window_ms != window)
             continue;
         state->cell_window[parity] = window;
         state->cell[parity] = v->used;
@@ -139,7 +139,7 @@ void sim_store_evict(struct sim_store *store, const void *key, size_t key_bytes,
     struct sim_key *k = &store->key[slot];
     uint64_t window = current_window(k, now_ms);
     struct sim_victim *v = &store->victim[store->victim_next++ % SIM_VICTIMS];
-    *v = (struct sim_victim){.hash = k->hash, .epoch = own_epoch(k, window), .used = own_count(k, window)};
+    *v = (struct sim_victim){.hash = k->hash, .epoch = own_epoch(k, window), .used = own_count(k, window), .window_ms = k->window_ms};
     sim_store_drop(store, slot);
 }
 

@@ -30,6 +30,7 @@ struct sim_key {
 /* What an evicted limit had used. */
 struct sim_victim {
     uint64_t hash, epoch, used;
+    uint32_t window_ms; /* another window's is another's */
 };
 #define SIM_VICTIMS 16
 
