@@ -85,7 +85,8 @@ static bool gives_way(const struct qp_core *core, uint32_t place, uint32_t other
     return core->graves[place].dug_ms < core->graves[other].dug_ms;
 }
 
-/* A free place, or that of the one that gives way. grave_count: hearsay finds none. */
+/* A free place, or that of the one that gives way. grave_count: hearsay puts out nothing. If it did, hosts whose tables are full would put out each other's, tell what is new to them
+ * and hear again what they have put out, without end. */
 static uint32_t make_room(struct qp_core *core, uint64_t hash, bool hearsay)
 {
     uint32_t worst = place_of(core, hash, 0);
@@ -97,7 +98,7 @@ static uint32_t make_room(struct qp_core *core, uint64_t hash, bool hearsay)
             worst = place;
     }
     core->figures.graves_dropped++;
-    if (hearsay && !is_hearsay(core, worst))
+    if (hearsay)
         return core->grave_count;
     empty(core, worst);
     return worst;
