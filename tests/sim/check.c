@@ -191,9 +191,10 @@ static bool window_agrees(struct sim *sim, uint32_t key, uint64_t now_ms, const 
     return true;
 }
 
-/* What of the writes to a register matters: the one that a host holds, the newest of those that segments made which are still there, and the newest remove of all. */
+/* What of the writes to a register matters: the one that a host holds, the newest of those that segments made which are still there, the newest remove of all, and the newest of those that segments
+ * made which are gone: it may have replaced the newest one before it was lost with all who held it. */
 struct writes {
-    const struct sim_write *held, *newest, *removed;
+    const struct sim_write *held, *newest, *removed, *gone;
 };
 
 static bool is_newer(const struct sim_write *write, const struct sim_write *than)
@@ -210,8 +211,9 @@ static struct writes look_at_writes(const struct sim *sim, const struct sim_acco
             found.held = w;
         if (w->removed && is_newer(w, found.removed))
             found.removed = w;
-        if (!sim->account->life[w->life].lost && is_newer(w, found.newest))
-            found.newest = w;
+        const struct sim_write **of_life = sim->account->life[w->life].lost ? &found.gone : &found.newest;
+        if (is_newer(w, *of_life))
+            *of_life = w;
     }
     return found;
 }
@@ -221,7 +223,7 @@ static bool value_agrees(struct sim *sim, uint32_t key, const struct look *look,
     const struct sim_account_key *k = &sim->account->key[key];
     struct writes w = look_at_writes(sim, k, look->version);
     if (!look->held)
-        return !w.newest || (w.removed && !is_newer(w.newest, w.removed)) ||
+        return !w.newest || (w.removed && !is_newer(w.newest, w.removed)) || (w.gone && is_newer(w.gone, w.newest)) ||
                no(say, "%s: host %u does not have what was set last", k->name, look->host->index);
     if (!w.held)
         return no(say, "%s: host %u has a version that nobody made", k->name, look->host->index);
