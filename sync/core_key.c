@@ -308,7 +308,7 @@ enum qp_refusal qp_key_merge(struct qp_core *core, const struct qp_item *item, c
         return QP_REFUSED_FULL;
     if (!context->has_grave) /* else it is a grave that was heard, and nobody need answer one with another */
         tell_grave_again(core, item, key_hash, slot, &local, change.why);
-    if (qp_planted(QP_PLANT_RECEIVING_MOVES) && item->point_count && item->point[0].timestamp >> 16 > core->ledger->reserved[0])
+    if (qp_planted(QP_PLANT_RECEIVING_MOVES) && context->sender == 0 && item->point_count && item->point[0].timestamp >> 16 > core->ledger->reserved[0])
         core->ledger->reserved[0] = item->point[0].timestamp >> 16;
     if (result == QP_EDIT_PUBLISH) {
         core->figures.merged++;

@@ -45,7 +45,7 @@ static bool follow_plain(struct qp_state *state, uint64_t self, const struct qp_
                          uint64_t floor)
 {
     uint64_t epoch = state->own[0].epoch, next = epoch;
-    if (qp_planted(QP_PLANT_NO_FOLLOWING))
+    if (qp_planted(QP_PLANT_NO_FOLLOWING) && state->cell[0] == state->own[0].base)
         return false;
     for (uint32_t i = 0; i < state->point_count; i++)
         if (state->point[i].epoch > next)

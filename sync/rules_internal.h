@@ -23,7 +23,7 @@ static inline uint64_t qp_state_window(const struct qp_state *state, uint64_t ep
 
 static inline unsigned qp_state_parity(const struct qp_state *state, uint64_t epoch)
 {
-    return qp_state_is_windowed(state) && !qp_planted(QP_PLANT_ONE_PARITY) ? qp_state_window(state, epoch) & 1 : 0;
+    return qp_state_is_windowed(state) && !(qp_planted(QP_PLANT_ONE_PARITY) && (epoch & QP_RESETS_MASK)) ? qp_state_window(state, epoch) & 1 : 0;
 }
 
 static inline unsigned qp_state_parities(const struct qp_state *state)

@@ -161,7 +161,7 @@ static void take_tombstone(struct merging *merging)
         merging->changed = true;
     }
     uint64_t floor_held = state->tombstone.timestamp ? state->floor : 0;
-    bool is_higher = item->floor > floor_held && !qp_planted(QP_PLANT_FLOOR_LOST);
+    bool is_higher = item->floor > floor_held && !(qp_planted(QP_PLANT_FLOOR_LOST) && order <= 0);
     if (order > 0)
         adopt_tombstone(merging);
     if (order > 0 || is_higher)
