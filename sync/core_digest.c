@@ -37,6 +37,7 @@ struct qp_repairing {
     uint8_t differs[QP_REPLICAS]; /* times in a row, by origin: */
     uint32_t compared_round[QP_REPLICAS]; /* once in a round, or one frame that lists an origin several times, or comes doubled, is several */
     uint8_t repairs[QP_REPLICAS]; /* asked for since the digests were equal */
+    uint8_t behind;               /* times in a row that its stream ended before our knowledge of it */
 };
 
 /* ---- the sums ------------------------------------------------------------------------------------------------------------- */
@@ -127,6 +128,18 @@ void qp_digest_forget(struct qp_core *core, struct qp_peer *peer)
     peer->repair = NULL;
 }
 
+/* We know of more of its stream than there is, and it does not hear us for that: somebody else has spoken in its name once, here or where we took our knowledge from; or its
+ * segment is the image of a former day. One such word may be old, so it takes some in a row. */
+static void hear_anew(struct qp_core *core, struct qp_peer *peer, uint64_t sequence)
+{
+    struct qp_repairing *repair = peer->repair;
+    repair->behind = sequence < knowledge_of(core, peer->replica_index) ? repair->behind + 1 : 0;
+    if (repair->behind < DIFFERENCES)
+        return;
+    repair->behind = 0;
+    qp_replica_hear_anew(core, peer);
+}
+
 /* ---- comparing ---------------------------------------------------------------------------------------------------------------- */
 
 static void compare(struct qp_core *core, struct qp_peer *peer, const struct qp_wire_record *theirs)
@@ -140,11 +153,13 @@ static void compare(struct qp_core *core, struct qp_peer *peer, const struct qp_
         repair->differs[index] = 0;
         return;
     }
-    if (peer->replica_index == index && theirs->sequence != knowledge_of(core, index))
-        return;
     if (repair->compared_round[index] == core->round + 1)
         return;
     repair->compared_round[index] = core->round + 1;
+    if (peer->replica_index == index && theirs->sequence != knowledge_of(core, index)) {
+        hear_anew(core, peer, theirs->sequence);
+        return;
+    }
     if (theirs->digest == core->digest[index]) {
         repair->differs[index] = repair->repairs[index] = 0;
         repair->expect = repair->expect == index ? 0 : repair->expect;

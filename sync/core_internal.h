@@ -181,6 +181,7 @@ int qp_replica_find(const struct qp_core *core, uint64_t id);
  * table is full. */
 int qp_replica_learn(struct qp_core *core, uint64_t id);
 void qp_replica_heard(struct qp_core *core, uint32_t index);
+void qp_replica_hear_anew(struct qp_core *core, struct qp_peer *peer); /* its stream, from the beginning */
 /* Who a peer is; NULL: nobody knows yet. */
 static inline const struct qp_replica *qp_replica_of(const struct qp_core *core, const struct qp_peer *peer)
 {

@@ -168,6 +168,22 @@ static bool is_squatted(const struct qp_core *core, const struct qp_peer *peer, 
            (holder->figures.conflicts >= QP_NAMES_OF_A_LIAR && replica->vouched == hash_of(peer));
 }
 
+static void forget_stream(struct qp_peer *peer)
+{
+    peer->greeted = false;
+    peer->mark = 0;
+    peer->refused_count = 0;
+    peer->owes_these = false;
+}
+
+void qp_replica_hear_anew(struct qp_core *core, struct qp_peer *peer)
+{
+    qp_ledger_put(&core->ledger->replica[peer->replica_index].knowledge, 0);
+    qp_ledger_put(&core->ledger->replica[peer->replica_index].hole, 0);
+    forget_stream(peer);
+    peer->wants_hello = true;
+}
+
 static void bind_key(struct qp_core *core, struct qp_peer *peer, uint32_t index)
 {
     struct qp_replica *replica = &core->ledger->replica[index];
@@ -180,10 +196,7 @@ static void bind_key(struct qp_core *core, struct qp_peer *peer, uint32_t index)
     qp_ledger_put(&replica->flags, replica->flags & ~QP_REPLICA_REPLACED);
     peer->replica_index = index;
     peer->incarnation = 0;
-    peer->greeted = false;
-    peer->mark = 0;
-    peer->refused_count = 0;
-    peer->owes_these = false;
+    forget_stream(peer);
     qp_stream_begin_again(core, peer, 0);
 }
 

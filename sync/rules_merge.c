@@ -243,6 +243,16 @@ static bool is_unconfirmed(const struct qp_state *state, const struct qp_point *
     return true;
 }
 
+/* Of an item that is refused in part for its versions nothing is lacking: what we would drop is what we have of that part. */
+static bool is_word_on_all(const struct merging *merging)
+{
+    const struct qp_item *item = merging->item;
+    bool is_ahead = item->tombstone.timestamp && (is_version_ahead(merging, item->tombstone.timestamp) || is_epoch_ahead(merging, item->floor));
+    for (uint32_t i = 0; i < item->point_count && !is_ahead; i++)
+        is_ahead = judge_point(merging, &item->point[i]) == QP_REFUSED_SKEW;
+    return !is_ahead;
+}
+
 /* ---- who holds the tombstone ------------------------------------------------------------------------------------------------------------ */
 
 /* Only what a replica says in its own stream counts: then everything that it said before has been merged here. What a relay says of it may run ahead of
@@ -298,7 +308,7 @@ static void merge_counter(struct merging *merging)
     const struct qp_merge_context *context = merging->context;
     struct qp_said said[2];
     qp_state_said(state, context->self, said);
-    if (context->giver_knowledge && !qp_state_is_windowed(state))
+    if (context->giver_knowledge && !qp_state_is_windowed(state) && is_word_on_all(merging))
         merging->changed = qp_state_remove(state, is_unconfirmed, merging) != 0;
     take_tombstone(merging);
     merging->cut = qp_state_cut(state);

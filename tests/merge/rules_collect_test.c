@@ -276,6 +276,24 @@ static void test_what_the_giver_has_too_stays(void **unused)
     assert_int_equal(QP_REFUSED_OLD, w.why);
 }
 
+/* What it has instead of the lacking one comes from a clock ahead of ours: dropped now, and taken later, it would be nobody's in between. */
+static void test_nothing_goes_for_what_is_refused_as_ahead(void **unused)
+{
+    (void)unused;
+    struct rules_world w;
+    world_open(&w, QP_KIND_COUNTER);
+    w.context.sender = 0;
+    hear_point(&w, PEER, 0, 3, NOW, 20);
+    merge(&w);
+    world_fence(&w);
+    w.given[PEER] = 30;
+    hear_point(&w, PEER, 0, 7, NOW + (UINT64_C(61000) << 16), 30);
+    merge(&w);
+    assert_int_equal(QP_REFUSED_SKEW, w.why);
+    assert_int_equal(1, w.state.point_count);
+    assert_int_equal(3, look(&w).total);
+}
+
 static void test_a_key_that_the_giver_did_not_have_is_forgotten(void **unused)
 {
     (void)unused;
@@ -352,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_a_register_set_again_by_a_slow_clock_is_newer_than_its_grave),
         cmocka_unit_test(test_what_the_giver_knows_of_and_lacks_goes),
         cmocka_unit_test(test_what_the_giver_has_too_stays),
+        cmocka_unit_test(test_nothing_goes_for_what_is_refused_as_ahead),
         cmocka_unit_test(test_a_key_that_the_giver_did_not_have_is_forgotten),
         cmocka_unit_test(test_a_register_that_the_giver_lacks_goes_and_its_remove_stays),
     };

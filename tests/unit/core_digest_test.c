@@ -187,6 +187,29 @@ static void a_large_range_comes_in_parts(void **unused)
     rig_end(&rig);
 }
 
+/* As if somebody had spoken in the origin's name, or its segment had come back from a former day. */
+static void who_knows_more_than_there_is_hears_anew(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 2, NULL);
+    rig_add(&rig, 0, "a", 7);
+    rig_rounds(&rig, 5);
+    rig_kill(&rig, 1);
+    rig_kill(&rig, 0);
+    struct qp_store store = sim_store_interface(rig.store[1]);
+    assert_int_equal(store.ops->ledger(store.store)->replica[1].id, rig_replica(0));
+    store.ops->ledger(store.store)->replica[1].knowledge = 100;
+    rig_start(&rig, 0);
+    rig_start(&rig, 1);
+    rig_add(&rig, 0, "a", 1);
+    rig_add(&rig, 1, "b", 1);
+    rig_rounds(&rig, 50);
+    rig_assert_all(&rig, "a", 8);
+    rig_assert_all(&rig, "b", 1);
+    rig_end(&rig);
+}
+
 #define HELD_MAX 32
 
 static struct {
@@ -278,6 +301,7 @@ int main(void)
         cmocka_unit_test(what_the_origin_never_said_goes),
         cmocka_unit_test(when_the_origin_is_gone_a_relay_adds),
         cmocka_unit_test(a_large_range_comes_in_parts),
+        cmocka_unit_test(who_knows_more_than_there_is_hears_anew),
         cmocka_unit_test(repairs_may_overtake_each_other),
         cmocka_unit_test(an_unasked_repair_is_nothing),
     };
