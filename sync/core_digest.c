@@ -129,11 +129,13 @@ void qp_digest_forget(struct qp_core *core, struct qp_peer *peer)
 }
 
 /* We know of more of its stream than there is, and it does not hear us for that: somebody else has spoken in its name once, here or where we took our knowledge from; or its
- * segment is the image of a former day. One such word may be old, so it takes some in a row. */
+ * segment is the image of a former day. One such word may be overtaken by its stream, so it takes some in a row, of one who has told us nothing of its stream in this life: whom it hears
+ * it tells, and would not begin again for. */
 static void hear_anew(struct qp_core *core, struct qp_peer *peer, uint64_t sequence)
 {
     struct qp_repairing *repair = peer->repair;
-    repair->behind = sequence < knowledge_of(core, peer->replica_index) ? repair->behind + 1 : 0;
+    bool is_behind = !peer->streams && sequence < knowledge_of(core, peer->replica_index);
+    repair->behind = is_behind ? repair->behind + 1 : 0;
     if (repair->behind < DIFFERENCES)
         return;
     repair->behind = 0;

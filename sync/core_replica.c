@@ -170,7 +170,7 @@ static bool is_squatted(const struct qp_core *core, const struct qp_peer *peer, 
 
 static void forget_stream(struct qp_peer *peer)
 {
-    peer->greeted = false;
+    peer->greeted = peer->streams = false;
     peer->mark = 0;
     peer->refused_count = 0;
     peer->owes_these = false;
@@ -266,7 +266,7 @@ bool qp_replica_identify(struct qp_core *core, struct qp_peer *peer, const struc
         return false;
     if (frame->incarnation > peer->incarnation) {
         peer->incarnation = frame->incarnation;
-        peer->greeted = false;
+        peer->greeted = peer->streams = false;
     }
     peer->state = QP_PEER_HEARD;
     peer->heard_ms = core->now_ms;

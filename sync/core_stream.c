@@ -312,6 +312,7 @@ static uint64_t take_records(struct qp_core *core, struct qp_peer *peer, const s
 
 void qp_stream_on_delta(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame)
 {
+    peer->streams = true;
     /* A fenced host must not know more while what it holds is stale, and a retired one must not speak: nothing is acknowledged, they come again. */
     if (!core->ledger->joined || qp_replica_is_retired(core, peer)) {
         qp_stream_answer(core, peer);

@@ -33,13 +33,21 @@ static void do_add(struct verb *v, uint64_t n)
     say_verb(v, "add", n);
 }
 
+/* A round until it is stamped, one until it is sent, and the way. More if an acknowledgement takes longer than the credit lasts, for then the sender waits for it. */
+static uint64_t time_to_hear_ms(const struct sim_profile *p)
+{
+    uint64_t acked_ms = 2 * (uint64_t)p->delay_ms_max + 2 * (uint64_t)p->round_ms, credit_ms = (uint64_t)p->credit * p->round_ms;
+    uint64_t stall_ms = acked_ms > credit_ms ? acked_ms - credit_ms : 0;
+    return 3 * (uint64_t)p->round_ms + 2 * (uint64_t)p->delay_ms_max + 50 + stall_ms;
+}
+
 /* Who denies must have had a reason: there is never less used than he believes. Who admits must not have had one, once there was time to tell him. */
 static void judge(struct verb *v, uint64_t n, uint64_t epoch, bool admitted)
 {
     struct sim_account_key *k = v->account;
     struct sim *sim = v->sim;
     uint64_t window = (epoch >> 16) / k->strategy.window_ms;
-    uint64_t heard_ms = 3 * (uint64_t)sim->profile.round_ms + 2 * (uint64_t)sim->profile.delay_ms_max + 50;
+    uint64_t heard_ms = time_to_hear_ms(&sim->profile);
     if (k->cut_window >= window || window * k->strategy.window_ms < k->loose_before_ms || k->strategy.algorithm != SIM_FIXED)
         return;
     uint64_t used = sim_account_used_most(sim->account, v->key, window);
