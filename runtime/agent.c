@@ -12,8 +12,8 @@
 #include "agent_internal.h"
 #include "now.h"
 
-/* The lease is the lock of the byte where the ledger lies: who has it writes the ledger. Like a process's record through a description of its own, which
- * nothing else in the process can close by accident. */
+/* The lease is the lock of the byte where the ledger lies: who has it writes the ledger. Like a process's record
+ * through a description of its own, which nothing else in the process can close by accident. */
 static int take_lease(struct quipu *q, short kind)
 {
     int fd = qp_handle_fd(q);
@@ -28,13 +28,13 @@ static int take_lease(struct quipu *q, short kind)
     return 0;
 }
 
-/* Tells all who change something that there is an agent. Killed on the way: the next one does it all again; a number of ours that nobody has used hurts
- * nobody. */
+/* Tells all who change something that there is an agent. Killed on the way: the next one does it all again; a number
+ * of ours that nobody has used hurts nobody. */
 static void announce(struct qp_agent *agent)
 {
     const struct qp_view *view = &agent->q->view;
-    /* First of all: a check that sees what only agents write sees this as well. Seq, and the stamp after it: whoever is in a section that began at a later
-     * epoch sees it too (qp_mark). */
+    /* First of all: a check that sees what only agents write sees this as well. Seq, and the stamp after it: whoever
+     * is in a section that began at a later epoch sees it too (qp_mark). */
     qp_or_seq(&view->header->gossip, 1);
     agent->stamp = qp_grace_stamp(view);
     agent->waits = true;

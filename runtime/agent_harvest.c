@@ -12,8 +12,8 @@ struct harvest {
     uint32_t visited;
 };
 
-/* Whether the grace period is over after which nobody changes anything without a mark. It is not waited for: who stands still in a section does not hold
- * up the others' changes. */
+/* Whether the grace period is over after which nobody changes anything without a mark. It is not waited for: who
+ * stands still in a section does not hold up the others' changes. */
 static bool everybody_knows(const struct qp_agent *agent)
 {
     const struct qp_view *view = &agent->q->view;
@@ -22,8 +22,9 @@ static bool everybody_knows(const struct qp_agent *agent)
     return qp_grace_passed(view, agent->stamp);
 }
 
-/* Whether somebody may have changed something and left no mark: before we were here, while not everybody knew, or because he was killed. What is taken here
- * and not carried through, because we are killed, is what the next agent begins with. */
+/* Whether somebody may have changed something and left no mark: before we were here, while not everybody knew, or
+ * because he was killed. What is taken here and not carried through, because we are killed, is what the next agent
+ * begins with. */
 static bool owes_everything(struct qp_agent *agent)
 {
     const struct qp_view *view = &agent->q->view;

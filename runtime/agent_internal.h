@@ -35,8 +35,8 @@ int qp_agent_look(struct qp_agent *agent, const struct qp_entry *entry, uint64_t
 int qp_agent_decode(struct qp_agent *agent, const struct qp_entry *entry, const struct qp_shard *shard, uint32_t point_count,
                     uint64_t now_ms, struct qp_state *out);
 
-/* Claims a block and writes a state into it. 0; -QP_EFULL; -E2BIG; -ENOSPC: it names a replica that the ledger does not know; -EINVAL: a sequence beyond
- * 48 bits. */
+/* Claims a block and writes a state into it. 0; -QP_EFULL; -E2BIG; -ENOSPC: it names a replica that the ledger does
+ * not know; -EINVAL: a sequence beyond 48 bits. */
 int qp_agent_encode(struct qp_agent *agent, struct qp_worker *worker, uint32_t parent, const struct qp_state *state,
                     uint32_t *block);
 

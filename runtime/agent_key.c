@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* agent_key.c: finding, reading and changing keys for the agent: copy, edit, and one CAS of the entry's reference, as shm/shard.c does for workers.
+/* agent_key.c: finding, reading and changing keys for the agent: copy, edit, and one CAS of the entry's reference, as
+ * shm/shard.c does for workers.
  *
- * Killed before the CAS: the block is a dead process's claim, and recovery frees it. Killed after: the change is made. What the agent had in mind to do
- * besides (remote totals, its own tables) is made anew from the blocks by the next agent, which begins with a visit to everything. */
+ * Killed before the CAS: the block is a dead process's claim, and recovery frees it. Killed after: the change is
+ * made. What the agent had in mind to do besides (remote totals, its own tables) is made anew from the blocks by the
+ * next agent, which begins with a visit to everything. */
 #include <errno.h>
 
 #include "../shm/block.h"
@@ -27,8 +29,8 @@ static bool is_kept_here(const struct qp_row *row)
     return row && row->scope == QP_SCOPE_HOST;
 }
 
-/* The entry in a slot, if it stands for a key that others are told of. One that is CLAIMED is being filled, or was not made LIVE by who inserted it: he
- * marks it then. */
+/* The entry in a slot, if it stands for a key that others are told of. One that is CLAIMED is being filled, or was
+ * not made LIVE by who inserted it: he marks it then. */
 static struct qp_entry *told_entry(const struct qp_view *view, uint32_t slot)
 {
     struct qp_entry *entry = qp_entry_at(view, slot);
@@ -99,7 +101,8 @@ struct edit {
     void *arg;
 };
 
-/* Limits whose epoch the edit moves: what shm/shard.c does with refunds before a reset, and with the victim table after it. */
+/* Limits whose epoch the edit moves: what shm/shard.c does with refunds before a reset, and with the victim table
+ * after it. */
 static bool moves_window(const struct qp_state *state, const uint64_t epoch[2], unsigned parity)
 {
     return state->kind == QP_KIND_LIMIT && state->own[parity].epoch != epoch[parity];
@@ -273,8 +276,8 @@ static void set_remote_word(struct qp_entry *entry, unsigned parity, uint64_t ep
 {
     uint64_t tag = qp_epoch_tag(qp_epoch_window(epoch, window_ms), epoch & QP_EPOCH_RESETS_MASK);
     uint64_t word = tag | (count < QP_CELL_COUNT_MAX ? count : QP_CELL_COUNT_MAX);
-    /* Release, after the block: pairs with the takers' look at the word, who add it up only with a block that speaks of its window. Killed before: takers go on
-     * with what was known, until the next agent has been here. */
+    /* Release, after the block: pairs with the takers' look at the word, who add it up only with a block that speaks
+     * of its window. Killed before: takers go on with what was known, until the next agent has been here. */
     if (qp_load_relaxed(&entry->remote[parity]) != word)
         qp_store_release(&entry->remote[parity], word);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* agent_state.c: between a key's entry and block in the segment and struct qp_state: indices of replicas to their ids and back, windows to their full
- * numbers. */
+/* agent_state.c: between a key's entry and block in the segment and struct qp_state: indices of replicas to their ids
+ * and back, windows to their full numbers. */
 #include <errno.h>
 
 #include "../shm/block.h"
@@ -35,7 +35,8 @@ static uint64_t id_at(struct qp_agent *agent, uint32_t index)
     return agent->id[index];
 }
 
-/* The place of a replica in the ledger; -1: none. Points come in the ledger's order, so the search begins at the last one found. */
+/* The place of a replica in the ledger; -1: none. Points come in the ledger's order, so the search begins at the last
+ * one found. */
 static int index_of(struct qp_agent *agent, uint64_t id, int last)
 {
     uint32_t first = last < 0 ? 0 : (uint32_t)last;
@@ -47,8 +48,8 @@ static int index_of(struct qp_agent *agent, uint64_t id, int last)
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
 
-/* The full number of the window that a cell is of: of all that end in its bits, the one nearest to now. A cell that holds nothing is of the last window that
- * it could be of. */
+/* The full number of the window that a cell is of: of all that end in its bits, the one nearest to now. A cell that
+ * holds nothing is of the last window that it could be of. */
 static void read_cell(uint64_t cell, unsigned parity, uint64_t now_window, uint64_t *count, uint64_t *window)
 {
     int32_t ahead = qp_window_ahead(qp_cell_window(cell, parity), now_window & QP_WINDOW_MASK);
@@ -125,8 +126,9 @@ int qp_agent_decode(struct qp_agent *agent, const struct qp_entry *entry, const 
 int qp_agent_look(struct qp_agent *agent, const struct qp_entry *entry, uint64_t now_ms, struct qp_state *out, uint64_t *ref)
 {
     const struct qp_view *view = &agent->q->view;
-    /* Acquire, and the cells after it, as in qp_shard_read and for its reasons: the base is not above the cell. And what is added to a cell after this look
-     * marks the entry, for its mark was taken before. Again if the block was replaced meanwhile: somebody else's change succeeded. */
+    /* Acquire, and the cells after it, as in qp_shard_read and for its reasons: the base is not above the cell. And
+     * what is added to a cell after this look marks the entry, for its mark was taken before. Again if the block was
+     * replaced meanwhile: somebody else's change succeeded. */
     uint64_t next = qp_load_acquire(&entry->shard);
     do {
         *ref = next;
@@ -151,7 +153,8 @@ struct writer {
     int index;
 };
 
-/* By replica, in the ledger's order: our own first. Of one replica by version: that it holds the tombstone stands before its points. */
+/* By replica, in the ledger's order: our own first. Of one replica by version: that it holds the tombstone stands
+ * before its points. */
 static bool belongs_before(const struct qp_shard_point *a, const struct qp_shard_point *b)
 {
     uint32_t of = qp_origin_replica(a->origin), replica = qp_origin_replica(b->origin);

@@ -114,9 +114,9 @@ static uint64_t search_blocks(struct quipu *q, struct qp_worker *worker, uint64_
     return sweep.freed;
 }
 
-/* Stretch by stretch, from where the last search stopped, whoever that was. Two stretches further on are tended meanwhile: each needs
- * two grace periods, which are over when its turn comes. So what can be had at once is a reserve for the time of a reader who stands
- * still for a moment. An entry that leaves gives back its blocks as well. */
+/* Stretch by stretch, from where the last search stopped, whoever that was. Two stretches further on are tended
+ * meanwhile: each needs two grace periods, which are over when its turn comes. So what can be had at once is a
+ * reserve for the time of a reader who stands still for a moment. An entry that leaves gives back its blocks as well. */
 static bool search_entries(struct quipu *q, struct qp_worker *worker, bool evict, bool *stuck)
 {
     uint64_t stretches = ((uint64_t)q->view.entry_count + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
@@ -132,7 +132,8 @@ static bool search_entries(struct quipu *q, struct qp_worker *worker, bool evict
             worker->place = first / 64; /* where the free ones are */
             return true;
         }
-        /* While no grace period passes, no stretch can give anything: going on would only begin what cannot be finished. */
+        /* While no grace period passes, no stretch can give anything: going on would only begin what cannot be
+         * finished. */
         *stuck = waits && qp_load_relaxed(&q->view.header->epoch_safe) == epoch_safe;
         if (*stuck && i >= STUCK_STRETCHES)
             return false;
@@ -168,8 +169,8 @@ bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attem
     if (!known_full && attempt < attempts) {
         if (search(q, worker, evict, &stuck) || (recover_dead(q, worker) && search(q, worker, evict, &stuck)))
             return true;
-        /* A search in vain costs more the larger the segment is: whoever keeps asking spends at most half of the time on it. One that a reader held up was
-         * cut short, and may succeed as soon as he goes on. */
+        /* A search in vain costs more the larger the segment is: whoever keeps asking spends at most half of the time
+         * on it. One that a reader held up was cut short, and may succeed as soon as he goes on. */
         if (!stuck)
             qp_store_relaxed(retry_at, now + ROOM_RETRY_MS + 2 * (qp_clock_monotonic_us() - began_us) / 1000);
     }

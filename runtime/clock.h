@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Unix time in ms, a few ms behind at most: the coarse clock costs half of the exact one, and windows are 100 ms or more. */
+/* Unix time in ms, a few ms behind at most: the coarse clock costs half of the exact one, and windows are 100 ms or
+ * more. */
 static inline uint64_t qp_clock_unix_ms(void)
 {
     struct timespec now;

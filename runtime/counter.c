@@ -59,7 +59,8 @@ int quipu_get(struct quipu *q, const void *key, size_t key_bytes, struct quipu_c
 /* One change of one key, inside a section. *value goes in and comes out. */
 typedef int change_function(struct qp_worker *worker, const struct qp_key *key, int64_t *value);
 
-/* Whether a key that finds no room may make another one leave. Changes of a key that is there only want a block, and nobody leaves for that. */
+/* Whether a key that finds no room may make another one leave. Changes of a key that is there only want a block, and
+ * nobody leaves for that. */
 static bool may_evict(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, bool new_key)
 {
     if (!new_key)
@@ -120,8 +121,8 @@ static int reset_in_section(struct qp_worker *worker, const struct qp_key *key, 
     return qp_shard_reset(worker, entry, ended);
 }
 
-/* An in-flight limit with nobody in holds nothing but its units: it goes like one that has been idle for ever. Who enters at the same time
- * comes after the delete. */
+/* An in-flight limit with nobody in holds nothing but its units: it goes like one that has been idle for ever. Who
+ * enters at the same time comes after the delete. */
 static int delete_inflight(const struct qp_view *view, struct qp_entry *entry)
 {
     if (!qp_flight_is_empty(view, entry))

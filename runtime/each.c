@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* each.c: visiting every key. Keys are copied out in batches inside short sections, and visited outside: a visit may take
- * as long as it likes and call anything, and the walk goes on from its place in list order. */
+/* each.c: visiting every key. Keys are copied out in batches inside short sections, and visited outside: a visit may
+ * take as long as it likes and call anything, and the walk goes on from its place in list order. */
 #include <errno.h>
 #include <stdlib.h>
 

@@ -28,7 +28,8 @@ static struct {
 
 /* ---- fork and thread exit ------------------------------------------------------------------------------------------ */
 
-/* Whether a descriptor is still our file: programs that become daemons close what they find, and the number may be another file's. */
+/* Whether a descriptor is still our file: programs that become daemons close what they find, and the number may be
+ * another file's. */
 static bool is_our_file(const struct quipu *q, int fd)
 {
     struct stat file;
@@ -53,8 +54,8 @@ int qp_handle_fd(struct quipu *q)
     return seen;
 }
 
-/* Closes a child's copies of its parent's lock descriptors, so that the parent does not look alive, or like the agent, for as long as the child lives. A
- * number may be someone else's by now: only our own file is closed. */
+/* Closes a child's copies of its parent's lock descriptors, so that the parent does not look alive, or like the
+ * agent, for as long as the child lives. A number may be someone else's by now: only our own file is closed. */
 static void close_inherited_locks(struct quipu *q)
 {
     if (is_our_file(q, q->lock_fd))
@@ -180,8 +181,8 @@ static struct qp_thread *find_thread(struct quipu *q, const void *who)
     return NULL;
 }
 
-/* A slot for this thread. With none free, perhaps dead processes hold some; and what another process is recovering at this moment is
- * free in a moment: so a few looks, a millisecond apart. */
+/* A slot for this thread. With none free, perhaps dead processes hold some; and what another process is recovering at
+ * this moment is free in a moment: so a few looks, a millisecond apart. */
 static struct qp_slot *find_slot(struct quipu *q)
 {
     struct qp_prober prober;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* handle.h: what a struct quipu is, and how a thread gets to work on it.
  *
- * Everything about the process and its threads lies in a mapping with MADV_WIPEONFORK. A child (of fork, or of a bare clone
- * that runs no fork handlers) reads zeros there: no slot, no record, an unlocked mutex. So it takes the slow path and joins as a
- * process of its own, and the hot path pays nothing for that.
+ * Everything about the process and its threads lies in a mapping with MADV_WIPEONFORK. A child (of fork, or of a bare
+ * clone that runs no fork handlers) reads zeros there: no slot, no record, an unlocked mutex. So it takes the slow
+ * path and joins as a process of its own, and the hot path pays nothing for that.
  *
- * Globals of the library: the list of open segments and its mutex, the thread-exit key (handle.c), and the per-thread cache
- * below. There are no others. */
+ * Globals of the library: the list of open segments and its mutex, the thread-exit key (handle.c), and the per-thread
+ * cache below. There are no others. */
 #ifndef QP_RUNTIME_HANDLE_H
 #define QP_RUNTIME_HANDLE_H
 
@@ -47,8 +47,8 @@ struct quipu {
     struct quipu *next; /* open segments */
 };
 
-/* The last segments this thread worked on. initial-exec: a TLS access without a call, also when the library is loaded late; it is
- * small enough for the room that the loader keeps for such. */
+/* The last segments this thread worked on. initial-exec: a TLS access without a call, also when the library is loaded
+ * late; it is small enough for the room that the loader keeps for such. */
 #define QP_THREAD_CACHE 4
 struct qp_thread_cache {
     uint64_t id;

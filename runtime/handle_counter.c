@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* handle_counter.c: struct quipu_counter, a key looked up once. The fastest way to count.
  *
- * A handle remembers its entry's index and state word. An add compares that word, inside a section, and adds: if the entry
- * left meanwhile, or is leaving, or its strategy changed, the words differ, and the add goes by key and remembers anew. */
+ * A handle remembers its entry's index and state word. An add compares that word, inside a section, and adds: if the
+ * entry left meanwhile, or is leaving, or its strategy changed, the words differ, and the add goes by key and
+ * remembers anew. */
 #include <errno.h>
 #include <stdlib.h>
 

@@ -181,8 +181,8 @@ int qp_key_add_whole(struct quipu *q, struct qp_worker *worker, const struct qp_
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
 
-/* The common case of qp_shard_read: a plain counter that was never reset, deleted or merged. Its cell is all there is, unless a
- * block was published while we looked at it. */
+/* The common case of qp_shard_read: a plain counter that was never reset, deleted or merged. Its cell is all there
+ * is, unless a block was published while we looked at it. */
 static inline bool read_simple(const struct qp_entry *entry, struct quipu_count *out)
 {
     if (entry->traits != qp_traits_make(QP_KIND_COUNTER, 0, 0) || qp_load_relaxed(&entry->shard) != 0)
@@ -223,8 +223,8 @@ static int read_entry(const struct qp_view *view, const struct qp_key *key, stru
     return 0;
 }
 
-/* Without a slot an entry may be reused under our eyes. What was read counts only if the state word is the same after; and "not
- * there" only if a second look says so. */
+/* Without a slot an entry may be reused under our eyes. What was read counts only if the state word is the same
+ * after; and "not there" only if a second look says so. */
 static int read_unprotected(const struct qp_view *view, const struct qp_key *key, qp_key_reader *read, int64_t now_ms, void *out)
 {
     int error = -ENOENT;

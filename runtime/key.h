@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* key.h: a key's entry: found, followed to its strategy, made if it is missing. Shared by counting by key and by handle. */
+/* key.h: a key's entry: found, followed to its strategy, made if it is missing. Shared by counting by key and by
+ * handle. */
 #ifndef QP_RUNTIME_KEY_H
 #define QP_RUNTIME_KEY_H
 
@@ -31,21 +32,22 @@ static inline bool qp_key_is_fresh(const struct qp_view *view, const struct qp_e
 /* Looks the strategy up again. true: the entry fits it, and its cache is renewed where the view is writable. */
 bool qp_key_follow(const struct qp_view *view, const struct qp_key *key, struct qp_entry *entry);
 
-/* The LIVE entry of a key, following its strategy (an entry of another kind or window than that is ended first). *entry NULL and 0:
- * there is none. Inside a section. */
+/* The LIVE entry of a key, following its strategy (an entry of another kind or window than that is ended first).
+ * *entry NULL and 0: there is none. Inside a section. */
 int qp_key_find(struct qp_worker *worker, const struct qp_key *key, struct qp_entry **entry);
 
-/* The same for a verb that needs a strategy: *row is the one in force, and the entry, if there is one, is what it says. -ENOENT: no strategy.
- * -EPROTOTYPE: it makes the key something else than `kind`. */
+/* The same for a verb that needs a strategy: *row is the one in force, and the entry, if there is one, is what it
+ * says. -ENOENT: no strategy. -EPROTOTYPE: it makes the key something else than `kind`. */
 int qp_key_find_row(struct qp_worker *worker, const struct qp_key *key, unsigned kind, struct qp_entry **entry,
                     const struct qp_row **row);
 
-/* What a new entry of this key would be, by its strategy, or by `verb_kind` where no strategy says (*row is NULL then). */
+/* What a new entry of this key would be, by its strategy, or by `verb_kind` where no strategy says (*row is NULL
+ * then). */
 void qp_key_birth(const struct qp_view *view, const struct qp_key *key, unsigned verb_kind, struct qp_birth *birth,
                   const struct qp_row **row);
 
-/* Counts n on a key, inside a section. The entry, where known, goes to *counted. -QP_EFULL: no room for a new key, *overflow says what its
- * strategy wants then. */
+/* Counts n on a key, inside a section. The entry, where known, goes to *counted. -QP_EFULL: no room for a new key,
+ * *overflow says what its strategy wants then. */
 int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms, struct qp_entry **counted,
                unsigned *overflow);
 
@@ -53,7 +55,8 @@ int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, in
 int qp_key_add_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms,
                      uint64_t *where);
 
-/* Whether an entry that was found holds the key still, as its strategy wants it: if that has made something else of the key, the next write ends it. */
+/* Whether an entry that was found holds the key still, as its strategy wants it: if that has made something else of
+ * the key, the next write ends it. */
 static inline bool qp_key_is_there(const struct qp_view *view, const struct qp_key *key, struct qp_entry *entry)
 {
     unsigned state = qp_state_of(qp_load_acquire(&entry->state));
@@ -82,7 +85,8 @@ static inline bool qp_key_is_plain(const struct qp_view *view, const struct qp_e
     return entry->traits == qp_traits_make(QP_KIND_COUNTER, 0, 0) && qp_key_is_fresh(view, entry);
 }
 
-/* The common case of qp_key_add_whole, inline: a small add to a plain counter that is there and LIVE. false: nothing was done. */
+/* The common case of qp_key_add_whole, inline: a small add to a plain counter that is there and LIVE. false: nothing
+ * was done. */
 static inline bool qp_key_add_fast(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n)
 {
     int error = 0;
@@ -99,7 +103,8 @@ static inline bool qp_key_add_fast(struct quipu *q, struct qp_worker *worker, co
     return added;
 }
 
-/* Where a handle finds a LIVE entry again: [turn and state 28 | index 32]. 0 if it is about to leave: who takes that word for LIVE would not keep it. */
+/* Where a handle finds a LIVE entry again: [turn and state 28 | index 32]. 0 if it is about to leave: who takes that
+ * word for LIVE would not keep it. */
 static inline uint64_t qp_key_where(uint64_t state_word, uint32_t index)
 {
     if (qp_unlikely(qp_state_of(state_word) != QP_STATE_LIVE))
@@ -107,8 +112,8 @@ static inline uint64_t qp_key_where(uint64_t state_word, uint32_t index)
     return state_word >> QP_ARGUMENT_BITS << 32 | index;
 }
 
-/* Whether the entry there is still LIVE in the same life and is this key's, so that its place need not be looked up. Acquire: the rest is read as it was
- * when the entry became LIVE. Entry 0 is never LIVE, so 0 remembers nothing. */
+/* Whether the entry there is still LIVE in the same life and is this key's, so that its place need not be looked up.
+ * Acquire: the rest is read as it was when the entry became LIVE. Entry 0 is never LIVE, so 0 remembers nothing. */
 static inline bool qp_key_is_at(const struct qp_entry *entry, uint64_t where, uint64_t hash)
 {
     return qp_load_acquire(&entry->state) >> QP_ARGUMENT_BITS == where >> 32 && entry->hash == hash;

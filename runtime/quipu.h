@@ -132,8 +132,8 @@ struct quipu_open_options {
 #define QUIPU_LIMIT_MAX (UINT64_C(1) << 39)
 #define QUIPU_IDLE_NEVER UINT64_MAX
 
-/* A strategy says what the keys under a prefix are. Kind, algorithm and window are fixed for a key's life: when they change, it starts
- * anew, with a fresh budget. The rest changes in place, at the next call of every process. */
+/* A strategy says what the keys under a prefix are. Kind, algorithm and window are fixed for a key's life: when they
+ * change, it starts anew, with a fresh budget. The rest changes in place, at the next call of every process. */
 struct quipu_strategy {
     size_t struct_bytes; /* sizeof(struct quipu_strategy) */
     uint32_t kind;       /* enum quipu_kind; ANY: counter */
@@ -198,7 +198,8 @@ struct quipu_request {
     struct quipu_verdict verdict; /* filled, unless result < 0 */
 };
 
-/* Held while a request is in flight. The words are Quipu's. Of this process alone: a forked child cannot give it back. */
+/* Held while a request is in flight. The words are Quipu's. Of this process alone: a forked child cannot give it
+ * back. */
 struct quipu_ticket {
     uint64_t opaque[4];
 };
@@ -285,11 +286,12 @@ int quipu_create(const char *segment, const struct quipu_create_options *options
  * QUIPU_ETHREADS. */
 int quipu_open(const char *segment, const struct quipu_open_options *options, struct quipu **out);
 
-/* Gives back everything this process holds there. No other thread may be using q or a handle made from it. NULL is fine. */
+/* Gives back everything this process holds there. No other thread may be using q or a handle made from it. NULL is
+ * fine. */
 void quipu_close(struct quipu *q);
 
-/* Removes the name and tells every process that has it open (-ESTALE at their next call). -ENOENT, -EACCES; what is not a
- * segment is refused, not removed. */
+/* Removes the name and tells every process that has it open (-ESTALE at their next call). -ENOENT, -EACCES; what is
+ * not a segment is refused, not removed. */
 int quipu_destroy(const char *segment);
 
 /* ---- counting ------------------------------------------------------------------------------------------------
@@ -307,61 +309,65 @@ int quipu_add_at(struct quipu *q, const void *key, size_t key_bytes, int64_t n, 
 int quipu_get(struct quipu *q, const void *key, size_t key_bytes, struct quipu_count *out);
 int quipu_get_at(struct quipu *q, const void *key, size_t key_bytes, int64_t now_ms, struct quipu_count *out);
 
-/* Visits what each replica has contributed to a key: this host first. What the current ones say adds up to the total (with buckets and in-flight limits, of
- * which others are not told, to the local one). The visit gets a copy and may call anything but quipu_close. Returns 0, what the visit returned, or a
- * code: -ENOENT, -ENOMEM. */
+/* Visits what each replica has contributed to a key: this host first. What the current ones say adds up to the total
+ * (with buckets and in-flight limits, of which others are not told, to the local one). The visit gets a copy and may
+ * call anything but quipu_close. Returns 0, what the visit returned, or a code: -ENOENT, -ENOMEM. */
 int quipu_shares(struct quipu *q, const void *key, size_t key_bytes, quipu_share_visit *visit, void *arg);
 
 /* ---- limiting ------------------------------------------------------------------------------------------------
  * A key is limited if its strategy says so. -ENOENT: no strategy sets a limit for it. -EPROTOTYPE: its strategy makes it
  * something else. A verdict call returns 0 allowed, 1 denied, < 0 error. */
 
-/* Takes n units, all or none. n = 0 looks only: 0 if a unit is left. A new key that finds no room meets its strategy's overflow policy;
- * -QUIPU_EFULL: that says evict, and nothing could be evicted at the moment. In one window at most 2^39 units are taken, given back ones and those before
- * a reset included. */
+/* Takes n units, all or none. n = 0 looks only: 0 if a unit is left. A new key that finds no room meets its
+ * strategy's overflow policy; -QUIPU_EFULL: that says evict, and nothing could be evicted at the moment. In one
+ * window at most 2^39 units are taken, given back ones and those before a reset included. */
 int quipu_take(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, struct quipu_verdict *out);
 int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, int64_t now_ms,
                   struct quipu_verdict *out);
 
-/* Gives back n units (at most as many as taken) of the take that `of` was the verdict of. 0 done; 1: that window is over or was reset, and
- * nothing is to be given back. -EINVAL: more than was taken in that window. Not for shadow_denied takes (1). */
+/* Gives back n units (at most as many as taken) of the take that `of` was the verdict of. 0 done; 1: that window is
+ * over or was reset, and nothing is to be given back. -EINVAL: more than was taken in that window. Not for
+ * shadow_denied takes (1). */
 int quipu_refund(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, const struct quipu_verdict *of);
 
-/* Takes all of `count` requests (at most 64) or none of them. 1: denied; those that refused have result 1, and nothing stays charged. While
- * it is under way others may be denied the units that it holds for a moment; killed midway, what it had taken is gone
- * until the window ends. An error of one (its result) is returned, with nothing charged. */
+/* Takes all of `count` requests (at most 64) or none of them. 1: denied; those that refused have result 1, and
+ * nothing stays charged. While it is under way others may be denied the units that it holds for a moment; killed
+ * midway, what it had taken is gone until the window ends. An error of one (its result) is returned, with nothing
+ * charged. */
 int quipu_take_many(struct quipu *q, struct quipu_request *requests, size_t count);
 int quipu_take_many_at(struct quipu *q, struct quipu_request *requests, size_t count, int64_t now_ms);
 
-/* Enters an in-flight limit: 0 with a ticket, 1 denied. If this process dies, its units come back at the next upkeep by anyone. After the
- * limit was lowered, until as many have left, two that enter at once may both be denied the last unit. */
+/* Enters an in-flight limit: 0 with a ticket, 1 denied. If this process dies, its units come back at the next upkeep
+ * by anyone. After the limit was lowered, until as many have left, two that enter at once may both be denied the last
+ * unit. */
 int quipu_enter(struct quipu *q, const void *key, size_t key_bytes, struct quipu_ticket *out);
 
-/* Leaves. Once for each ticket, by the process that entered, through the same struct quipu: else -QUIPU_ETICKET, as for a key whose strategy has made it
- * something else since. */
+/* Leaves. Once for each ticket, by the process that entered, through the same struct quipu: else -QUIPU_ETICKET, as
+ * for a key whose strategy has made it something else since. */
 int quipu_leave(struct quipu *q, const struct quipu_ticket *ticket);
 
 /* Writes a register. -EPROTOTYPE: the key is not a register. -QUIPU_EFULL. */
 int quipu_set(struct quipu *q, const void *key, size_t key_bytes, int64_t value);
 
 /* Starts the next epoch of a counter at 0, or a limit's window afresh; a bucket is full again; so with a key that was
- * evicted, whose ended is not known: 0. ended: what was counted on this host in the epoch that it
- * cut; every add is in exactly one epoch. -ENOENT. -EPROTOTYPE: a register or an in-flight limit. -EOVERFLOW: 65,535 resets within
- * one window. -QUIPU_EFULL: no block is free for the change; the count is untouched. */
+ * evicted, whose ended is not known: 0. ended: what was counted on this host in the epoch that it cut; every add is
+ * in exactly one epoch. -ENOENT. -EPROTOTYPE: a register or an in-flight limit. -EOVERFLOW: 65,535 resets within one
+ * window. -QUIPU_EFULL: no block is free for the change; the count is untouched. */
 int quipu_reset(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended);
 
 /* Deletes a key. As quipu_reset, but the key is gone until its next add or set; a register's ended is its
  * last value. -EBUSY: an in-flight limit in which somebody is. */
 int quipu_delete(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended);
 
-/* Visits every key under a prefix (0 bytes: all of them) in a fixed order, each at most once; a key that is there during the
- * whole walk is visited. The visit gets a copy and may call anything but quipu_close. Returns 0, what the visit returned, or a
- * code. */
+/* Visits every key under a prefix (0 bytes: all of them) in a fixed order, each at most once; a key that is there
+ * during the whole walk is visited. The visit gets a copy and may call anything but quipu_close. Returns 0, what the
+ * visit returned, or a code. */
 int quipu_each(struct quipu *q, const void *prefix, size_t prefix_bytes, quipu_visit *visit, void *arg);
 
 /* ---- handles: a key looked up once ------------------------------------------------------------------------- */
 
-/* Prepares a handle. The key need not exist, and is not made. -ENOMEM, or the key is refused as above. Close it before q. */
+/* Prepares a handle. The key need not exist, and is not made. -ENOMEM, or the key is refused as above. Close it
+ * before q. */
 int quipu_counter_open(struct quipu *q, const void *key, size_t key_bytes, struct quipu_counter *out);
 
 /* As quipu_add and quipu_get. After a delete the handle finds the key's next life by itself. */
@@ -378,9 +384,9 @@ void quipu_counter_close(struct quipu_counter *c);
 
 /* ---- strategies: what keys are, by longest prefix ---------------------------------------------------------- */
 
-/* Adds or replaces the row of a prefix (0 to 1,024 bytes). Every process follows at its next call. An existing key whose
- * kind or window changes starts anew at its next call, with what it had counted gone. -EINVAL names a combination that does
- * not exist. -QUIPU_ESTRATEGIES: the table is full. */
+/* Adds or replaces the row of a prefix (0 to 1,024 bytes). Every process follows at its next call. An existing key
+ * whose kind or window changes starts anew at its next call, with what it had counted gone. -EINVAL names a
+ * combination that does not exist. -QUIPU_ESTRATEGIES: the table is full. */
 int quipu_strategy_put(struct quipu *q, const void *prefix, size_t prefix_bytes,
                        const struct quipu_strategy *strategy);
 
@@ -393,7 +399,8 @@ struct quipu_strategy_row {
     struct quipu_strategy strategy;
 };
 
-/* Replaces the whole table at once: no call sees a mixture of the old one and the new. Two rows of one prefix: -EEXIST. */
+/* Replaces the whole table at once: no call sees a mixture of the old one and the new. Two rows of one prefix:
+ * -EEXIST. */
 int quipu_strategy_load(struct quipu *q, const struct quipu_strategy_row *rows, size_t row_count);
 
 /* Visits the rows in byte order of their prefixes, from a copy of one table. */
@@ -410,9 +417,10 @@ int quipu_check(struct quipu *q, char *finding, size_t finding_bytes);
 /* As quipu_check, and what holds only while nobody writes and nothing is left to do (after upkeep returned 0). */
 int quipu_check_quiet(struct quipu *q, char *finding, size_t finding_bytes);
 
-/* Cleans up after dead processes, finishes half-done steps, collects deleted keys and reuses what they held. Anyone may call it, from a
- * timer; without it, whoever inserts or opens does a little. budget_us: stop after about so long, and go on
- * from there next time; 0: one whole pass. Returns how much it did; call until 0 for everything that can be done now. */
+/* Cleans up after dead processes, finishes half-done steps, collects deleted keys and reuses what they held. Anyone
+ * may call it, from a timer; without it, whoever inserts or opens does a little. budget_us: stop after about so long,
+ * and go on from there next time; 0: one whole pass. Returns how much it did; call until 0 for everything that can be
+ * done now. */
 int quipu_upkeep(struct quipu *q, uint32_t budget_us);
 
 /* ---- words ----------------------------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* share.c: who has contributed what to a key. It is copied out of the segment first, and visited outside of any section. */
+/* share.c: who has contributed what to a key. It is copied out of the segment first, and visited outside of any
+ * section. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -50,8 +51,8 @@ static bool is_better(const struct qp_shard_point *a, const struct qp_shard_poin
     return a->epoch != b->epoch ? a->epoch > b->epoch : a->count > b->count;
 }
 
-/* Whether a point is what its replica says of its window: alive, and none of the others is better. One that only says that somebody holds
- * the tombstone is not alive. */
+/* Whether a point is what its replica says of its window: alive, and none of the others is better. One that only says
+ * that somebody holds the tombstone is not alive. */
 static bool is_value(const struct look *look, uint32_t at)
 {
     const struct qp_shard_point *point = &look->shard->point[at];
@@ -128,7 +129,8 @@ static int read_shares(const struct qp_view *view, const struct qp_key *key, str
     const struct qp_row *row = has_points ? qp_strategy_row_of(view, entry) : NULL;
     look.host_only = row && qp_load_relaxed(&row->scope) == QP_SCOPE_HOST;
     do {
-        /* Acquire, pairs with the publishing CAS of a block. Replaced while we read: somebody else's change succeeded, once more. */
+        /* Acquire, pairs with the publishing CAS of a block. Replaced while we read: somebody else's change
+         * succeeded, once more. */
         look.ref = qp_load_acquire(&entry->shard);
         look.shard = qp_traits_kind(traits) == QP_KIND_INFLIGHT ? NULL : qp_shard_at(view, look.ref);
         look.point_count = look.shard && has_points ? qp_point_count(view, look.ref, look.shard) : 0;

@@ -161,8 +161,8 @@ int quipu_strategy_load(struct quipu *q, const struct quipu_strategy_row *rows, 
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
 
-/* A copy of the table in force, NULL if there is none. Without a slot the copy counts only if the same table is in force after
- * it was made. */
+/* A copy of the table in force, NULL if there is none. Without a slot the copy counts only if the same table is in
+ * force after it was made. */
 static int copy_table(struct quipu *q, struct qp_slot *slot, struct qp_table **copy)
 {
     const struct qp_view *view = &q->view;

@@ -65,8 +65,9 @@ int qp_take_from(struct qp_worker *worker, struct qp_entry *entry, const struct 
     return shadowed(row, result, take);
 }
 
-/* The first take of a key that is not there: decided on a draft, and published whole with it. What the key had used before it was evicted is read after it
- * was found missing and in the same section: so no eviction of it can end between. */
+/* The first take of a key that is not there: decided on a draft, and published whole with it. What the key had used
+ * before it was evicted is read after it was found missing and in the same section: so no eviction of it can end
+ * between. */
 static int take_new(struct qp_worker *worker, const struct qp_key *key, const struct qp_row *row, struct qp_take *take,
                     struct qp_entry **where)
 {

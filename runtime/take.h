@@ -47,7 +47,8 @@ static inline void qp_take_done(const struct qp_view *view, const struct qp_entr
         qp_take_answer(verdict, out);
 }
 
-/* The same common case for an entry that has a shard block: every one has, once it was reset or an agent is at work. false: nothing was done. */
+/* The same common case for an entry that has a shard block: every one has, once it was reset or an agent is at work.
+ * false: nothing was done. */
 bool qp_take_with_block(const struct qp_view *view, struct qp_entry *entry, const struct qp_row *row, uint64_t n,
                         uint64_t unix_ms, struct quipu_verdict *out);
 
@@ -55,8 +56,8 @@ bool qp_take_with_block(const struct qp_view *view, struct qp_entry *entry, cons
 int qp_take_rest(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, uint64_t n, int64_t now_ms,
                  uint64_t unix_ms, struct quipu_verdict *out);
 
-/* Takes from an entry that is LIVE in this section, if it is a limit that knows the strategy in force: the common case inline, a fixed window
- * with room. QP_TAKE_BY_KEY: it is not, nothing was done. */
+/* Takes from an entry that is LIVE in this section, if it is a limit that knows the strategy in force: the common
+ * case inline, a fixed window with room. QP_TAKE_BY_KEY: it is not, nothing was done. */
 static inline int qp_take_here(struct qp_worker *worker, struct qp_entry *entry, uint64_t n, int64_t now_ms,
                                uint64_t unix_ms, struct quipu_verdict *out)
 {
@@ -83,7 +84,8 @@ static inline int qp_take_here(struct qp_worker *worker, struct qp_entry *entry,
 /* Reads the clock for it, before its section. */
 int qp_take_begin(const struct qp_view *view, uint64_t n, int64_t now_ms, struct qp_take *take);
 
-/* Takes from an entry of kind LIMIT that is LIVE in this section, by the row in force (NULL: none; then only force). 0, 1, or a code. */
+/* Takes from an entry of kind LIMIT that is LIVE in this section, by the row in force (NULL: none; then only force).
+ * 0, 1, or a code. */
 int qp_take_from(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, struct qp_take *take);
 
 /* Takes by key, inside a section. *where: the entry, if known. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* take_many.c: several takes, all or none.
  *
- * First every limit is looked at, so that in the common case one that refuses costs nothing; then they are charged one after the
- * other, and when one refuses all the same, those before it are given back. Nobody waits for anybody and nobody tries again, so two that want the
- * same keys in opposite order may both be denied, but neither can be held up. */
+ * First every limit is looked at, so that in the common case one that refuses costs nothing; then they are charged
+ * one after the other, and when one refuses all the same, those before it are given back. Nobody waits for anybody
+ * and nobody tries again, so two that want the same keys in opposite order may both be denied, but neither can be
+ * held up. */
 #include <errno.h>
 
 #include "../shm/error.h"
@@ -24,8 +25,8 @@ static int check(struct quipu *q, const struct quipu_request *requests, size_t c
     return 0;
 }
 
-/* One pass over all of them. looking: nothing is charged, and all are asked even if one refuses. Returns 0, 1 or the first error; *done: how many
- * were charged. */
+/* One pass over all of them. looking: nothing is charged, and all are asked even if one refuses. Returns 0, 1 or the
+ * first error; *done: how many were charged. */
 static int pass(struct quipu *q, struct qp_worker *worker, struct quipu_request *requests, struct qp_take *takes,
                 size_t count, bool looking, size_t *done)
 {

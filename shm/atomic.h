@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* atomic.h: loads, stores and read-modify-writes on words of the segment, with the order in the name.
  *
- * They are the compiler's builtins, not liburcu's uatomic: the release in Debian 12 has no memory orders (every read-modify-write
- * is a full barrier, every load a volatile access), so ThreadSanitizer could not check the code that ships, and
- * aarch64 would pay for orders that nobody needs. liburcu's words (grace period, publish, retire) are kept.
+ * They are the compiler's builtins, not liburcu's uatomic: the release in Debian 12 has no memory orders (every
+ * read-modify-write is a full barrier, every load a volatile access), so ThreadSanitizer could not check the code
+ * that ships, and aarch64 would pay for orders that nobody needs. liburcu's words (grace period, publish, retire) are
+ * kept.
  *
- * "seq" marks the few places that need a store to be seen before a later load of the same thread (Dekker); both sides are
- * marked, and ORDERING.md has the pairs. Sizes: 64-bit words only, lock-free on every target. */
+ * "seq" marks the few places that need a store to be seen before a later load of the same thread (Dekker); both sides
+ * are marked, and ORDERING.md has the pairs. Sizes: 64-bit words only, lock-free on every target. */
 #ifndef QP_SHM_ATOMIC_H
 #define QP_SHM_ATOMIC_H
 
@@ -89,8 +90,8 @@ static inline void qp_fence_seq(void)
 #endif
 }
 
-/* A full barrier right after a read-modify-write by this thread, of whatever order: what it loads next comes after that change for everyone. On x86 the
- * locked instruction was the barrier, and only the compiler is to be held back. */
+/* A full barrier right after a read-modify-write by this thread, of whatever order: what it loads next comes after
+ * that change for everyone. On x86 the locked instruction was the barrier, and only the compiler is to be held back. */
 static inline void qp_fence_after_change(void)
 {
 #if defined(__x86_64__)

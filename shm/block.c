@@ -42,7 +42,8 @@ bool qp_block_repair_hint(const struct qp_view *view, unsigned class_number, uin
     uint64_t bit = UINT64_C(1) << (index % 64);
     bool in_use = qp_state_of(qp_load_acquire(qp_state_at(view, class_number, index))) != QP_STATE_FREE;
     bool hinted = (qp_load_relaxed(&k->hints[index / 64]) & bit) != 0;
-    /* Who was killed between the two halves of hint_clear left a stretch that is said to be full, and so is never searched. */
+    /* Who was killed between the two halves of hint_clear left a stretch that is said to be full, and so is never
+     * searched. */
     bool said_full = (qp_load_relaxed(&k->hint_summary[index / 4096]) >> (index / 64 % 64) & 1) != 0;
     if (in_use ? hinted : !hinted && !said_full)
         return false;

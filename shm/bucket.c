@@ -16,7 +16,8 @@ struct look {
     uint64_t level;
 };
 
-/* false: damage. Acquire, pairs with publish in shard.c: what is forgiven is seen with the cell it was read from, or a later one. */
+/* false: damage. Acquire, pairs with publish in shard.c: what is forgiven is seen with the cell it was read from, or
+ * a later one. */
 static bool look_at(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct look *out)
 {
     out->ref = qp_load_acquire(&entry->shard);
@@ -72,8 +73,8 @@ int qp_bucket_take(const struct qp_view *view, struct qp_entry *entry, const str
         }
         bool refused = n > ask->burst || look.level > span || n * ask->tick > span - look.level;
         if (ask->look || (refused && !ask->force)) {
-            /* The level was just that when the cell was read, if there was no reset between the two: else units taken after it could
-             * weigh together with what it has forgiven. */
+            /* The level was just that when the cell was read, if there was no reset between the two: else units taken
+             * after it could weigh together with what it has forgiven. */
             qp_fence_acquire();
             if (qp_load_relaxed(&entry->shard) != look.ref)
                 continue;
@@ -85,7 +86,8 @@ int qp_bucket_take(const struct qp_view *view, struct qp_entry *entry, const str
         uint64_t next = now + level + look.forgiven;
         if (look.shard && (look.shard->flags & QP_SHARD_DELETED) && next == look.shard->own[0].base)
             next++; /* that very value says "untouched since the delete" */
-        /* Killed after, with the date not noted: the bucket looks unused for longer, and stays because it is not full. */
+        /* Killed after, with the date not noted: the bucket looks unused for longer, and stays because it is not
+         * full. */
         if (qp_cas_relaxed(&entry->cell[0], &look.cell, next)) {
             if (qp_load_relaxed(&entry->used_at_s) != now_s)
                 qp_store_relaxed(&entry->used_at_s, now_s);

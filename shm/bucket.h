@@ -40,7 +40,8 @@ int qp_bucket_take(const struct qp_view *view, struct qp_entry *entry, const str
 int qp_bucket_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t n, uint64_t epoch, uint64_t now_ms,
                      uint64_t tick);
 
-/* Whether the last take lies in the caller's future by more than any honest caller's clock: the clock went back since, and the bucket is full. */
+/* Whether the last take lies in the caller's future by more than any honest caller's clock: the clock went back
+ * since, and the bucket is full. */
 bool qp_bucket_clock_went_back(const struct qp_entry *entry, uint64_t now_ms);
 
 /* The level of an entry's bucket. */

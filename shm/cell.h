@@ -9,8 +9,8 @@
 
 #include "view.h"
 
-/* A plain count never passes this by a large add. Small adds (below QP_CELL_SMALL) are not checked, for they would need 2^46 calls
- * beyond it to wrap the word. */
+/* A plain count never passes this by a large add. Small adds (below QP_CELL_SMALL) are not checked, for they would
+ * need 2^46 calls beyond it to wrap the word. */
 #define QP_CELL_PLAIN_MAX (INT64_C(1) << 62)
 #define QP_CELL_SMALL (INT64_C(1) << 16)
 
@@ -35,7 +35,8 @@ static inline int32_t qp_window_ahead(uint64_t a, uint64_t b)
     return (int32_t)(uint32_t)((a - b) << 8) >> 8;
 }
 
-/* A window further ahead than this is not a newer one but a leftover of a clock that had jumped, or of a wrapped number. */
+/* A window further ahead than this is not a newer one but a leftover of a clock that had jumped, or of a wrapped
+ * number. */
 #define QP_WINDOW_SKEW_MS UINT64_C(60000)
 
 static inline int32_t qp_window_skew(uint32_t window_ms)

@@ -22,8 +22,8 @@ int qp_check_broken(struct qp_check *check, const char *format, ...)
     return -QP_EDAMAGED;
 }
 
-/* One look. Without a section of our own things may be reused under our eyes; but what could be found when the look began is not
- * reused before epoch_safe has moved on. So if it has, a finding does not count, and we look once more. */
+/* One look. Without a section of our own things may be reused under our eyes; but what could be found when the look
+ * began is not reused before epoch_safe has moved on. So if it has, a finding does not count, and we look once more. */
 static int look_once(struct qp_check *check, qp_check_look *look, uint32_t index)
 {
     const uint64_t *safe = &check->view->header->epoch_safe;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* check.h: walks a segment and names the first broken invariant, beside its writers.
  *
- * What is checked holds at every instruction of every call, so neither a writer at work nor one that is stopped or dead in the middle of
- * a step is a finding. Words that belong together are read in an order that makes a false alarm impossible, and a finding
- * counts only if three looks in a row say the same. With `quiet`, also what holds once nobody writes and nothing is left
- * to do. */
+ * What is checked holds at every instruction of every call, so neither a writer at work nor one that is stopped or
+ * dead in the middle of a step is a finding. Words that belong together are read in an order that makes a false alarm
+ * impossible, and a finding counts only if three looks in a row say the same. With `quiet`, also what holds once
+ * nobody writes and nothing is left to do. */
 #ifndef QP_SHM_CHECK_H
 #define QP_SHM_CHECK_H
 

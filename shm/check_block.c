@@ -23,7 +23,8 @@ static bool parent_refers(const struct qp_view *view, uint32_t block, const stru
     }
 }
 
-/* Relaxed: a block goes with its entry, which we do not hold; then its state word has moved on and this does not count. */
+/* Relaxed: a block goes with its entry, which we do not hold; then its state word has moved on and this does not
+ * count. */
 static int look_live(struct qp_check *check, uint32_t block, uint64_t state)
 {
     const struct qp_view *view = check->view;

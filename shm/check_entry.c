@@ -56,8 +56,8 @@ static int look_key(struct qp_check *check, uint32_t index, const struct qp_entr
     return 0;
 }
 
-/* An entry that knows the table in force is what its row there says. A key without a row may be anything: it keeps what it
- * was before its row was dropped. */
+/* An entry that knows the table in force is what its row there says. A key without a row may be anything: it keeps
+ * what it was before its row was dropped. */
 static int look_rule(struct qp_check *check, uint32_t index, const struct qp_entry *e, uint64_t cached, uint64_t word)
 {
     const struct qp_view *view = check->view;
@@ -125,7 +125,8 @@ static int look_refunds(struct qp_check *check, uint32_t index, const struct qp_
     return 0;
 }
 
-/* With nobody at work: no more was given back than was taken. A window that was opened has only its own refunds, for opening empties the word. */
+/* With nobody at work: no more was given back than was taken. A window that was opened has only its own refunds, for
+ * opening empties the word. */
 static int look_quiet_refunds(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *s)
 {
     uint32_t window_ms = qp_traits_window_ms(e->traits);

@@ -28,8 +28,8 @@ static bool die(const struct qp_view *view, struct qp_entry *entry, uint64_t see
 
 /* ---- birth --------------------------------------------------------------------------------------------------------- */
 
-/* The shard block that a new entry comes with, if it needs one: a register's value, an in-flight limit's units, the resets of a key that
- * was evicted. false: no block free. */
+/* The shard block that a new entry comes with, if it needs one: a register's value, an in-flight limit's units, the
+ * resets of a key that was evicted. false: no block free. */
 static bool fill_shard(struct qp_worker *worker, struct qp_entry *entry, const struct qp_birth *birth)
 {
     uint32_t block, index = qp_entry_index(worker->view, entry), window_ms = qp_traits_window_ms(birth->draft.traits);
@@ -55,8 +55,8 @@ static bool fill_shard(struct qp_worker *worker, struct qp_entry *entry, const s
     return true;
 }
 
-/* Fills a claimed entry. Nobody can find it yet; a check that goes through all entries by number may be looking at it, so its
- * words are stored relaxed, here and in empty. false: no block free. */
+/* Fills a claimed entry. Nobody can find it yet; a check that goes through all entries by number may be looking at
+ * it, so its words are stored relaxed, here and in empty. false: no block free. */
 static bool fill(struct qp_worker *worker, struct qp_entry *entry, const struct qp_key *key,
                  const struct qp_birth *birth)
 {
@@ -86,9 +86,9 @@ static bool fill(struct qp_worker *worker, struct qp_entry *entry, const struct 
     return fill_shard(worker, entry, birth);
 }
 
-/* Gives back a block that an entry refers to: the creator's own unpublished claim, or a child of an entry being emptied.
- * Only the creator's: an entry that is emptied after a death may name a block that was freed then and is claimed by now, by
- * another thread of this very process. */
+/* Gives back a block that an entry refers to: the creator's own unpublished claim, or a child of an entry being
+ * emptied. Only the creator's: an entry that is emptied after a death may name a block that was freed then and is
+ * claimed by now, by another thread of this very process. */
 static void drop_child(struct qp_worker *worker, struct qp_entry *entry, uint32_t block, bool unpublished)
 {
     if (!block || qp_block_class(block) < QP_CLASS_BLOCK_128 || !qp_block_valid(worker->view, block))
@@ -100,8 +100,8 @@ static void drop_child(struct qp_worker *worker, struct qp_entry *entry, uint32_
 }
 
 /* Empties an entry that is CLAIMED by us and reachable by nobody, and frees it. unpublished: it never was reachable.
- * Killed anywhere in here: still CLAIMED, so recovery starts this again; a child that is free by then is not freed twice, because its
- * state word no longer names this parent. */
+ * Killed anywhere in here: still CLAIMED, so recovery starts this again; a child that is free by then is not freed
+ * twice, because its state word no longer names this parent. */
 static void empty(struct qp_worker *worker, struct qp_entry *entry, bool unpublished)
 {
     drop_child(worker, entry, entry->key_block, unpublished);
@@ -190,8 +190,8 @@ bool qp_entry_revive_slow(const struct qp_view *view, struct qp_entry *entry)
 
 enum wish { STAYS, COLLECTED, EXPIRED };
 
-/* Whether an entry is to go: a deleted key that nobody has used since, or one that has been idle. Idle counters and registers are deleted
- * first (advance), for others are told of that. */
+/* Whether an entry is to go: a deleted key that nobody has used since, or one that has been idle. Idle counters and
+ * registers are deleted first (advance), for others are told of that. */
 static enum wish wants_removal(const struct qp_worker *worker, const struct qp_entry *entry)
 {
     unsigned kind = qp_traits_kind(entry->traits);
@@ -210,8 +210,8 @@ static bool finish(const struct qp_worker *worker, struct qp_entry *entry, uint6
     enum wish wish = wants_removal(worker, entry);
     if (wish == STAYS)
         return state_step(entry, seen, QP_STATE_LIVE, 0);
-    /* A deleted limit begins anew, but not in an epoch that it had already: what was taken there must not be given back here. Killed on the
-     * way to DEAD: who finishes it does both again. */
+    /* A deleted limit begins anew, but not in an epoch that it had already: what was taken there must not be given
+     * back here. Killed on the way to DEAD: who finishes it does both again. */
     if (wish == COLLECTED && qp_traits_kind(entry->traits) == QP_KIND_LIMIT) {
         qp_victim_forget(worker->view, entry->hash);
         qp_evict_remember(worker->view, entry, worker->now_ms);
@@ -223,13 +223,14 @@ static bool finish(const struct qp_worker *worker, struct qp_entry *entry, uint6
     return true;
 }
 
-/* EVICTING(stamp), a grace period later: every take that saw LIVE is in the cells, and one that comes now changes the word first. */
+/* EVICTING(stamp), a grace period later: every take that saw LIVE is in the cells, and one that comes now changes the
+ * word first. */
 static bool finish_eviction(const struct qp_worker *worker, struct qp_entry *entry, uint64_t seen)
 {
     if (!qp_grace_passed(worker->view, qp_state_argument(seen)))
         return false;
-    /* Remembered before it is DEAD, when its key can begin anew. Killed between: remembered, and still there; it is evicted again or used
-     * again, and what is remembered only grows. */
+    /* Remembered before it is DEAD, when its key can begin anew. Killed between: remembered, and still there; it is
+     * evicted again or used again, and what is remembered only grows. */
     if (!qp_evict_remember(worker->view, entry, worker->now_ms))
         return state_step(entry, seen, QP_STATE_LIVE, 0);
     if (!die(worker->view, entry, seen))
@@ -248,9 +249,9 @@ bool qp_entry_evict(struct qp_worker *worker, struct qp_entry *entry, uint64_t c
 void qp_entry_bury(const struct qp_view *view, struct qp_entry *entry)
 {
     uint64_t seen = qp_load_acquire(&entry->state);
-    /* Unstamped: another who saw DEAD, by the entry's number and not by a link, may be about to mark and unlink it, and must be gone
-     * before it is reused. Its section began before this step, so a stamp read after it covers that one too; the epoch read
-     * now would not. Killed before: DEAD, and unlinked again by the next. */
+    /* Unstamped: another who saw DEAD, by the entry's number and not by a link, may be about to mark and unlink it,
+     * and must be gone before it is reused. Its section began before this step, so a stamp read after it covers that
+     * one too; the epoch read now would not. Killed before: DEAD, and unlinked again by the next. */
     if (qp_state_of(seen) == QP_STATE_DEAD && qp_table_purge(view, entry))
         state_step(entry, seen, QP_STATE_RETIRED, 0);
 }
@@ -307,8 +308,9 @@ bool qp_entry_advance(struct qp_worker *worker, struct qp_entry *entry)
 void qp_entry_end(const struct qp_view *view, struct qp_entry *entry)
 {
     uint64_t seen = qp_load_acquire(&entry->state);
-    /* No grace period before DEAD: what was added is given up with the entry, so an add that still saw LIVE came before this.
-     * CLAIMED: found in the table, so published; its inserter may be stopped or dead, and is not waited for. */
+    /* No grace period before DEAD: what was added is given up with the entry, so an add that still saw LIVE came
+     * before this. CLAIMED: found in the table, so published; its inserter may be stopped or dead, and is not waited
+     * for. */
     while (qp_state_is_present(qp_state_of(seen)) && !die(view, entry, seen))
         seen = qp_load_acquire(&entry->state);
     qp_entry_bury(view, entry);

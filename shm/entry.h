@@ -35,18 +35,20 @@ int qp_entry_create(struct qp_worker *worker, const struct qp_key *key, const st
 
 bool qp_entry_revive_slow(const struct qp_view *view, struct qp_entry *entry);
 
-/* Makes sure that an entry found in the table is LIVE, so that a section's changes to it cannot be lost. false: it has left; look it
- * up again (qp_entry_bury first, if it is DEAD). Acquire, pairs with the CASes of entry.c. */
+/* Makes sure that an entry found in the table is LIVE, so that a section's changes to it cannot be lost. false: it
+ * has left; look it up again (qp_entry_bury first, if it is DEAD). Acquire, pairs with the CASes of entry.c. */
 static inline bool qp_entry_revive(const struct qp_view *view, struct qp_entry *entry)
 {
     return qp_likely(qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE) ||
            qp_entry_revive_slow(view, entry);
 }
 
-/* One step of removal for an entry that the sweep meets, if one is due by worker->now_ms. Inside a section; returns whether it did one. */
+/* One step of removal for an entry that the sweep meets, if one is due by worker->now_ms. Inside a section; returns
+ * whether it did one. */
 bool qp_entry_advance(struct qp_worker *worker, struct qp_entry *entry);
 
-/* The first step of an eviction. Inside a section; false: it is not LIVE, or is worth more than `cost` (qp_evict_cost) by now. */
+/* The first step of an eviction. Inside a section; false: it is not LIVE, or is worth more than `cost`
+ * (qp_evict_cost) by now. */
 bool qp_entry_evict(struct qp_worker *worker, struct qp_entry *entry, uint64_t cost);
 
 /* Unlinks a DEAD entry and retires it. So that a key's next life does not wait for the sweep. Inside a section. */
@@ -55,8 +57,8 @@ void qp_entry_bury(const struct qp_view *view, struct qp_entry *entry);
 /* Ends an entry at once, whatever it counts: its strategy gave the key another kind or window. Inside a section. */
 void qp_entry_end(const struct qp_view *view, struct qp_entry *entry);
 
-/* Recovery: an entry claimed by a process that is dead (`owner`). In the table: it is LIVE. Else it is emptied. Returns whether this call
- * did something. */
+/* Recovery: an entry claimed by a process that is dead (`owner`). In the table: it is LIVE. Else it is emptied.
+ * Returns whether this call did something. */
 bool qp_entry_recover(struct qp_worker *worker, struct qp_entry *entry, uint64_t owner);
 
 #endif

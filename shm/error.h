@@ -3,8 +3,8 @@
 #ifndef QP_SHM_ERROR_H
 #define QP_SHM_ERROR_H
 
-/* The public header repeats these; runtime/error.c asserts that they are equal. They stand here because shm includes nothing
- * above it. */
+/* The public header repeats these; runtime/error.c asserts that they are equal. They stand here because shm includes
+ * nothing above it. */
 enum {
     QP_EFORMAT = 10001,
     QP_EVERSION,

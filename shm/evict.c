@@ -20,8 +20,9 @@ static uint64_t used_at_ms(const struct qp_view *view, const struct qp_entry *en
     return qp_window_opened_ms(entry, now_ms) + 1000;
 }
 
-/* Whether others have said anything of a limit's window of now, or of the one before that is weighed. Takers add it up by the agent's word, which comes after the block: until then, or for as long as
- * the agent stands still between the two, what was heard must not leave with the entry. */
+/* Whether others have said anything of a limit's window of now, or of the one before that is weighed. Takers add it
+ * up by the agent's word, which comes after the block: until then, or for as long as the agent stands still between
+ * the two, what was heard must not leave with the entry. */
 static bool others_count_there(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
 {
     uint32_t window_ms = qp_traits_window_ms(entry->traits);
@@ -189,7 +190,8 @@ static void recall_bucket(const struct qp_view *view, uint64_t hash, const struc
         draft->cell[0] = full_at * (QP_BUCKET_PER_MS / 256);
 }
 
-/* The window that the caller's clock says, or a newer one that is remembered. `until` is the window's end, rounded up by less than a window. */
+/* The window that the caller's clock says, or a newer one that is remembered. `until` is the window's end, rounded up
+ * by less than a window. */
 static uint64_t newest_window(const struct qp_view *view, uint64_t hash, uint32_t window_ms, bool sliding, uint64_t now_ms)
 {
     uint64_t window = now_ms / window_ms, newest = window + (uint64_t)qp_window_skew(window_ms);

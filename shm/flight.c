@@ -26,8 +26,9 @@ static uint32_t units_of_class(const struct qp_view *view, unsigned class_number
     return (view->class_of[class_number].bytes - (uint32_t)sizeof(struct qp_flight)) / (uint32_t)sizeof(uint64_t);
 }
 
-/* 1: the walk is at the next block. 0: there is none. -QP_EDAMAGED. Bounded, also in a scribbled chain: each block has units, they are
- * numbered through, and the numbers end. Relaxed: a look without a section may meet blocks that are being reused, and validates after. */
+/* 1: the walk is at the next block. 0: there is none. -QP_EDAMAGED. Bounded, also in a scribbled chain: each block
+ * has units, they are numbered through, and the numbers end. Relaxed: a look without a section may meet blocks that
+ * are being reused, and validates after. */
 static int walk_to(struct walk *walk, uint32_t block)
 {
     if (block == 0)
@@ -60,7 +61,8 @@ static int walk_on(struct walk *walk)
     return walk_to(walk, qp_load_acquire(&walk->flight->next));
 }
 
-/* Units of this block that may be held. Seq, with the raise in claim: who sees a claim done before its own sees this too. */
+/* Units of this block that may be held. Seq, with the raise in claim: who sees a claim done before its own sees this
+ * too. */
 static uint32_t units_used(const struct walk *walk)
 {
     uint64_t high = qp_load_seq(&walk->flight->high);
@@ -144,15 +146,16 @@ bool qp_flight_make(struct qp_worker *worker, uint32_t index, uint64_t limit, ui
     return make_block(worker, index, 0, limit < QP_FLIGHT_UNITS_MAX ? (uint32_t)limit : QP_FLIGHT_UNITS_MAX, block);
 }
 
-/* A block behind the last one. At least doubles what there is, so that chains stay short when a limit is raised in small steps. */
+/* A block behind the last one. At least doubles what there is, so that chains stay short when a limit is raised in
+ * small steps. */
 static int grow(struct qp_worker *worker, const struct walk *last, uint32_t limit)
 {
     uint32_t have = last->first + last->units, wanted = limit - have > have ? limit - have : have;
     uint32_t block;
     if (!make_block(worker, last->entry, have, wanted, &block))
         return -QP_EFULL;
-    /* Release: the block is seen whole; pairs with the acquire in walk_on. Killed before: ours and unreferenced, and recovery frees it. Killed after: in the chain, and
-     * recovery makes it LIVE. */
+    /* Release: the block is seen whole; pairs with the acquire in walk_on. Killed before: ours and unreferenced, and
+     * recovery frees it. Killed after: in the chain, and recovery makes it LIVE. */
     if (qp_set_once_seq(&last->flight->next, block))
         qp_block_published(worker, qp_block_class(block), qp_block_index(block), last->entry);
     else
@@ -167,8 +170,8 @@ void qp_flight_drop(struct qp_worker *worker, struct qp_entry *entry)
     int there = walk_begin(&walk, view, entry);
     while (there > 0) {
         uint32_t block = walk.block;
-        /* The way on first: a block that was freed may be somebody else's. One that is not LIVE under this entry was freed before we
-         * began, and leads nowhere. */
+        /* The way on first: a block that was freed may be somebody else's. One that is not LIVE under this entry was
+         * freed before we began, and leads nowhere. */
         uint64_t state = qp_load_acquire(qp_block_state(view, block));
         if (qp_state_of(state) != QP_STATE_LIVE || qp_state_argument(state) != walk.entry)
             return;
@@ -207,8 +210,8 @@ static bool claim(struct qp_worker *worker, const struct walk *walk, uint32_t un
     return false;
 }
 
-/* Claims the first free unit of [from, to). 1: done. 0: all were held, and the sum of their turns is in *turns: turns only grow, so
- * two equal sums are the same words. */
+/* Claims the first free unit of [from, to). 1: done. 0: all were held, and the sum of their turns is in *turns: turns
+ * only grow, so two equal sums are the same words. */
 static int claim_between(struct qp_worker *worker, const struct qp_entry *entry, uint32_t from, uint32_t to,
                          uint64_t *turns, struct qp_flight_unit *out)
 {
@@ -221,8 +224,8 @@ static int claim_between(struct qp_worker *worker, const struct qp_entry *entry,
     return there < 0 ? there : 0;
 }
 
-/* One look at all units below `to`. Each thread begins at a place of its own (golden-ratio steps), where it finds its last unit free and in
- * its cache. */
+/* One look at all units below `to`. Each thread begins at a place of its own (golden-ratio steps), where it finds its
+ * last unit free and in its cache. */
 static int claim_any(struct qp_worker *worker, const struct qp_entry *entry, uint32_t to, uint64_t *turns,
                      struct qp_flight_unit *out)
 {
@@ -263,7 +266,8 @@ static int claim_below(struct qp_worker *worker, const struct qp_entry *entry, u
     }
 }
 
-/* Whether more than `limit` are in. Only where the limit was lowered can a unit from there on be held, and there is more to count. */
+/* Whether more than `limit` are in. Only where the limit was lowered can a unit from there on be held, and there is
+ * more to count. */
 static bool is_over(const struct qp_view *view, const struct qp_entry *entry, uint32_t limit)
 {
     uint64_t held;
@@ -301,8 +305,8 @@ int qp_flight_enter(struct qp_worker *worker, struct qp_entry *entry, uint64_t l
 
 /* ---- leaving -------------------------------------------------------------------------------------------------------- */
 
-/* Whether this is an in-flight limit whose blocks stay its own until our section ends: it was in use within it. One that is CLAIMED may be
- * losing them at this moment. Acquire, pairs with the CASes of entry.c. */
+/* Whether this is an in-flight limit whose blocks stay its own until our section ends: it was in use within it. One
+ * that is CLAIMED may be losing them at this moment. Acquire, pairs with the CASes of entry.c. */
 static bool keeps_its_blocks(const struct qp_entry *entry)
 {
     enum qp_word_state state = qp_state_of(qp_load_acquire(&entry->state));
@@ -331,7 +335,8 @@ static uint64_t release(const struct qp_view *view, const struct qp_entry *entry
     for (int there = keeps_its_blocks(entry) ? walk_begin(&walk, view, entry) : 0; there > 0; there = walk_on(&walk))
         for (uint32_t i = 0, end = units_used(&walk); i < end; i++) {
             uint64_t *word = &walk.flight->unit[i];
-            /* Acquire, pairs with the claim: its owner was a tenant before it, so a record that says otherwise says so of later. */
+            /* Acquire, pairs with the claim: its owner was a tenant before it, so a record that says otherwise says
+             * so of later. */
             uint64_t seen = qp_load_acquire(word);
             bool theirs = gone ? !qp_owner_is_current(view, qp_unit_owner(seen)) : qp_unit_owner(seen) == owner;
             if ((seen & QP_UNIT_HELD) && theirs)

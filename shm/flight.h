@@ -63,8 +63,8 @@ struct qp_flight_unit {
     uint64_t word;
 };
 
-/* Enters, on an entry that was LIVE in this section (qp_entry_revive). 0: in, *out is the unit; 1: denied; -QP_EFULL: all units that
- * there are are held, and no block is free for more; -QP_EDAMAGED. worker->now_ms: for used_at_s. */
+/* Enters, on an entry that was LIVE in this section (qp_entry_revive). 0: in, *out is the unit; 1: denied; -QP_EFULL:
+ * all units that there are are held, and no block is free for more; -QP_EDAMAGED. worker->now_ms: for used_at_s. */
 int qp_flight_enter(struct qp_worker *worker, struct qp_entry *entry, uint64_t limit, struct qp_flight_unit *out);
 
 /* Leaves, inside a section. 0; -QP_ETICKET: this worker's process does not hold that unit by that word. */
@@ -76,8 +76,8 @@ uint64_t qp_flight_count(const struct qp_view *view, const struct qp_entry *entr
 /* Whether nobody is in. A broken chain is not empty, for nobody knows. */
 bool qp_flight_is_empty(const struct qp_view *view, const struct qp_entry *entry);
 
-/* Frees the units of a dead process, if the entry is an in-flight limit in use; of all owners that are not the tenants of their records any more. Returns how many. Inside a
- * section. */
+/* Frees the units of a dead process, if the entry is an in-flight limit in use; of all owners that are not the
+ * tenants of their records any more. Returns how many. Inside a section. */
 uint64_t qp_flight_release(const struct qp_view *view, struct qp_entry *entry, uint64_t owner);
 uint64_t qp_flight_release_gone(const struct qp_view *view, struct qp_entry *entry);
 
@@ -87,8 +87,8 @@ bool qp_flight_refers(const struct qp_view *view, const struct qp_entry *entry, 
 /* The first block of an entry that is about to be inserted. false: none is free. */
 bool qp_flight_make(struct qp_worker *worker, uint32_t index, uint64_t limit, uint32_t *block);
 
-/* Frees the chain of an entry that is being emptied: CLAIMED by us, reachable by nobody. Killed midway: what is left is LIVE and its
- * parent does not refer to it, so the sweep retires it. */
+/* Frees the chain of an entry that is being emptied: CLAIMED by us, reachable by nobody. Killed midway: what is left
+ * is LIVE and its parent does not refer to it, so the sweep retires it. */
 void qp_flight_drop(struct qp_worker *worker, struct qp_entry *entry);
 
 /* The invariants of an in-flight limit's chain: a look, as check.h has them. */

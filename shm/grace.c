@@ -18,8 +18,9 @@ int qp_grace_register(void)
     return 0;
 }
 
-/* A full barrier in every running reader of every process, and in this thread. Between our last look at the stamps and our first
- * look at the slots: a reader whose slot we do not see yet will do its loads after every unlink that we know of. */
+/* A full barrier in every running reader of every process, and in this thread. Between our last look at the stamps
+ * and our first look at the slots: a reader whose slot we do not see yet will do its loads after every unlink that we
+ * know of. */
 static bool barrier_everywhere(const struct qp_view *view)
 {
     qp_fence_seq();

@@ -14,10 +14,9 @@
 
 #include "view.h"
 
-/* Enters a section. Sections do not nest.
- * The epoch is loaded first (acquire, pairs with the advance in qp_grace_poll): a reader that got a later epoch than a stamp
- * has seen the unlink before it. The slot must be seen by a poller before our later loads: the poller's membarrier does that in ASYM,
- * a full barrier here in FENCE. */
+/* Enters a section. Sections do not nest. The epoch is loaded first (acquire, pairs with the advance in
+ * qp_grace_poll): a reader that got a later epoch than a stamp has seen the unlink before it. The slot must be seen
+ * by a poller before our later loads: the poller's membarrier does that in ASYM, a full barrier here in FENCE. */
 static inline void qp_grace_enter(const struct qp_view *view, struct qp_slot *slot)
 {
     uint64_t epoch = qp_load_acquire(&view->header->epoch);
@@ -35,8 +34,8 @@ static inline void qp_grace_exit(struct qp_slot *slot)
     qp_store_release(&slot->epoch, 0);
 }
 
-/* The stamp for what was just unlinked. Call it after the unlinking CAS, inside a section: seq on both, so that the epoch is not
- * read before the unlink is seen. */
+/* The stamp for what was just unlinked. Call it after the unlinking CAS, inside a section: seq on both, so that the
+ * epoch is not read before the unlink is seen. */
 static inline uint64_t qp_grace_stamp(const struct qp_view *view)
 {
     return qp_stamp_of(qp_load_seq(&view->header->epoch));
@@ -57,8 +56,8 @@ static inline bool qp_grace_passed(const struct qp_view *view, uint64_t stamp)
     return qp_stamp_is_safe(stamp, qp_load_acquire(&view->header->epoch_safe));
 }
 
-/* Advances the epoch if readers have kept up, looks at every slot, and raises epoch_safe. Outside any section, or what the
- * caller's own section protects will not pass. Returns whether epoch_safe moved. */
+/* Advances the epoch if readers have kept up, looks at every slot, and raises epoch_safe. Outside any section, or
+ * what the caller's own section protects will not pass. Returns whether epoch_safe moved. */
 bool qp_grace_poll(const struct qp_view *view);
 
 /* Registers this process for membarrier(GLOBAL_EXPEDITED). Before its first section on an ASYM segment. Returns 0 or

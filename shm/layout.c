@@ -63,8 +63,8 @@ static void plan_classes(const struct qp_sizes *sizes, struct qp_identity *out)
     memcpy(out->class_bytes, bytes, sizeof bytes);
     if (out->hosts < 2)
         return;
-    /* A block for each key that holds two points of every host: of windows the present one and the one before, of counters the present
-     * epoch and one that ended lately. */
+    /* A block for each key that holds two points of every host: of windows the present one and the one before, of
+     * counters the present epoch and one that ended lately. */
     unsigned c = QP_CLASS_BLOCK_128;
     while (out->class_bytes[c] < sizeof(struct qp_shard) + 2 * out->hosts * sizeof(struct qp_shard_point))
         c++;

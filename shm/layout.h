@@ -16,8 +16,8 @@
 #define QP_KEY_BYTES_MAX 1024
 #define QP_KEY_BYTES_INLINE 72
 
-/* Classes of things with a state word. Entries keep theirs in the entry, where the hot path looks anyway; the others have
- * a dense array each. */
+/* Classes of things with a state word. Entries keep theirs in the entry, where the hot path looks anyway; the others
+ * have a dense array each. */
 enum qp_class_number {
     QP_CLASS_ENTRY = 0,
     QP_CLASS_TABLE = 1, /* strategy tables */
@@ -179,7 +179,8 @@ struct qp_version {
     uint64_t replica;
 };
 
-/* What one replica has said of a key: so much in that epoch. With timestamp 0: it has said that it holds the tombstone of this block. */
+/* What one replica has said of a key: so much in that epoch. With timestamp 0: it has said that it holds the
+ * tombstone of this block. */
 struct qp_shard_point {
     uint64_t epoch;
     uint64_t count;
@@ -187,8 +188,9 @@ struct qp_shard_point {
     uint64_t origin;    /* [sequence 48 | replica 16]: place in the replica's stream, 0 not there yet; index in the ledger, 0 ourselves */
 };
 
-/* What an entry's cells mean (counters) or what it holds (registers), and what every replica has said of it. Immutable once published; replaced
- * whole. Workers only append points (their own, by a reset), and leave dead ones to the agent, who keeps books of them. */
+/* What an entry's cells mean (counters) or what it holds (registers), and what every replica has said of it.
+ * Immutable once published; replaced whole. Workers only append points (their own, by a reset), and leave dead ones
+ * to the agent, who keeps books of them. */
 struct qp_shard {
     struct qp_block block;
     struct {
@@ -358,14 +360,15 @@ struct qp_sizes {
 #define QP_STRATEGY_BYTES_MIN UINT32_C(4096)
 #define QP_STRATEGY_BYTES_MAX (UINT32_C(1) << 24)
 
-/* Fills the sizes and places of an identity from what was asked for (within the ranges above). Pure: the same request gives the
- * same layout, and that is how an attacher checks a stranger's header. */
+/* Fills the sizes and places of an identity from what was asked for (within the ranges above). Pure: the same request
+ * gives the same layout, and that is how an attacher checks a stranger's header. */
 void qp_layout_plan(const struct qp_sizes *sizes, struct qp_identity *out);
 
 /* 0 if the identity is one that qp_layout_plan could have made, intact and of this version; else a negative code. */
 int qp_layout_verify(const struct qp_identity *identity);
 
-/* Bytes of the first level of marks, a bit per entry; the second level, a bit for each word of the first, stands behind them. */
+/* Bytes of the first level of marks, a bit per entry; the second level, a bit for each word of the first, stands
+ * behind them. */
 uint64_t qp_layout_mark_bytes(uint32_t entry_count);
 
 uint64_t qp_layout_seal(const struct qp_identity *identity);

@@ -49,9 +49,10 @@ static void look_at_others(const struct qp_view *view, const struct qp_entry *en
         look->carried_remote = remote_of(view, entry, look, window - 1, before);
 }
 
-/* Refunds are read last: of what a refusal rests on they alone can grow while we look, and that would make it wrong. What others have
- * counted is read just before them: at that instant, whatever the agent writes next, at least what is weighed here was in use. For what it
- * admits any order would do: the agent's words are news, and a take that read an older one came before them. false: damage. */
+/* Refunds are read last: of what a refusal rests on they alone can grow while we look, and that would make it wrong.
+ * What others have counted is read just before them: at that instant, whatever the agent writes next, at least what
+ * is weighed here was in use. For what it admits any order would do: the agent's words are news, and a take that read
+ * an older one came before them. false: damage. */
 static bool look_at(const struct qp_view *view, const struct qp_entry *entry, uint32_t window_ms, const struct qp_ask *ask,
                     struct look *out)
 {
@@ -110,7 +111,8 @@ static uint64_t used(const struct qp_entry *entry, const struct look *look, uint
     return is_sliding(entry) && carried ? taken(look) + scaled(carried, window_ms - look->elapsed_ms, window_ms) : taken(look);
 }
 
-/* Units that the word of this window has room for. A count never goes back, so what was reset or given back takes room as well. */
+/* Units that the word of this window has room for. A count never goes back, so what was reset or given back takes
+ * room as well. */
 static uint64_t cell_room(const struct look *look)
 {
     uint64_t gross = look->open ? qp_cell_count(look->cell[look->parity]) : 0;
@@ -155,8 +157,8 @@ static void judge(const struct qp_entry *entry, const struct qp_ask *ask, const 
                                .retry_after_ms = refused ? retry_after(entry, ask, look, window_ms) : 0};
 }
 
-/* Whether a cell is ahead of the window that the caller decided on: left by a clock that had jumped, or so long ago that the numbers came round. Opening
- * over it rolls the entry back, which a caller with a stale time must not do. */
+/* Whether a cell is ahead of the window that the caller decided on: left by a clock that had jumped, or so long ago
+ * that the numbers came round. Opening over it rolls the entry back, which a caller with a stale time must not do. */
 static bool is_leftover(const struct look *look, unsigned parity)
 {
     bool used_once = (look->cell[parity] & (QP_CELL_COUNT_MASK | QP_CELL_SEALED)) != 0;
@@ -169,8 +171,9 @@ static bool rolls_back(const struct look *look)
     return is_leftover(look, 0) || is_leftover(look, 1);
 }
 
-/* Both cells, before a window is opened and its time noted: else the clock would come near what is left in the other one, in an hour perhaps, and it
- * would be taken for a newer window. A lost CAS is somebody else's step. Killed between the two: the next one meets what is left. */
+/* Both cells, before a window is opened and its time noted: else the clock would come near what is left in the other
+ * one, in an hour perhaps, and it would be taken for a newer window. A lost CAS is somebody else's step. Killed
+ * between the two: the next one meets what is left. */
 static void forget_leftovers(struct qp_entry *entry, const struct look *look)
 {
     for (unsigned parity = 0; parity < 2; parity++) {
@@ -180,7 +183,8 @@ static void forget_leftovers(struct qp_entry *entry, const struct look *look)
     }
 }
 
-/* The seal of the window before, with what it came to. Release, pairs with the acquire in look_at: who sees the new window sees the seal. */
+/* The seal of the window before, with what it came to. Release, pairs with the acquire in look_at: who sees the new
+ * window sees the seal. */
 static bool seal(struct qp_entry *entry, struct look *look)
 {
     unsigned other = !look->parity;
@@ -189,9 +193,10 @@ static bool seal(struct qp_entry *entry, struct look *look)
     return look->cell[other] == sealed || qp_cas_acq_rel(&entry->cell[other], &look->cell[other], sealed);
 }
 
-/* All steps of opening but the last. false: something moved, look again. Killed in between: no window was opened, and what is emptied
- * or sealed belonged to windows that are over. Sealing comes first: who is still deciding in the window before weighs the refunds of the one
- * before that, which share their word with this window's; he must see the seal if he has missed them. */
+/* All steps of opening but the last. false: something moved, look again. Killed in between: no window was opened, and
+ * what is emptied or sealed belonged to windows that are over. Sealing comes first: who is still deciding in the
+ * window before weighs the refunds of the one before that, which share their word with this window's; he must see the
+ * seal if he has missed them. */
 static bool prepare_window(struct qp_entry *entry, struct look *look, uint64_t now_ms)
 {
     uint64_t tag = qp_epoch_tag(look->window, look->epoch & QP_EPOCH_RESETS_MASK);
@@ -200,8 +205,8 @@ static bool prepare_window(struct qp_entry *entry, struct look *look, uint64_t n
     if (look->open)
         return true;
     qp_store_relaxed(&entry->used_at_s, (uint32_t)(now_ms / 1000));
-    /* The cell once more, after the word that is to be emptied was read: if it is still the old one, that word is no newer. Else the window
-     * could have been opened, and units given back in it, which would be lost. */
+    /* The cell once more, after the word that is to be emptied was read: if it is still the old one, that word is no
+     * newer. Else the window could have been opened, and units given back in it, which would be lost. */
     return qp_load_acquire(&entry->cell[look->parity]) == look->cell[look->parity] &&
            (look->refund[look->parity] == tag ||
             qp_cas_acq_rel(&entry->refund[look->parity], &look->refund[look->parity], tag));
@@ -245,8 +250,8 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, uin
             continue;
         }
         if (ask->look || (refused && !ask->force)) {
-            /* All of it held at one instant, the last of the looks, if neither the window nor the meaning of its cell moved meanwhile; the
-             * counts can only have grown. */
+            /* All of it held at one instant, the last of the looks, if neither the window nor the meaning of its cell
+             * moved meanwhile; the counts can only have grown. */
             qp_fence_acquire();
             if (qp_load_relaxed(&entry->shard) != look.ref ||
                 (qp_load_relaxed(&entry->cell[look.parity]) ^ look.cell[look.parity]) >> QP_CELL_COUNT_BITS)
@@ -257,8 +262,8 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, uin
         uint64_t seen = look.cell[look.parity], next = cell_after(&look, ask->n);
         if (qp_unlikely(!look.ready) && !prepare_window(entry, &look, ask->now_ms))
             continue;
-        /* Release, pairs with the acquire in look_at: who sees this window open sees its refunds emptied and the one before sealed. Killed before:
-         * nothing was taken. Killed after: it was. */
+        /* Release, pairs with the acquire in look_at: who sees this window open sees its refunds emptied and the one
+         * before sealed. Killed before: nothing was taken. Killed after: it was. */
         if (qp_likely(qp_cas_acq_rel(&entry->cell[look.parity], &seen, next))) {
             if (qp_unlikely(qp_load_acquire(&entry->shard) != look.ref))
                 look.epoch = qp_limit_epoch_after(view, entry, look.window, look.open ? qp_cell_count(seen) : 0, look.epoch);
@@ -290,14 +295,15 @@ int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t
     unsigned parity = window & 1;
     uint64_t tag = qp_epoch_tag(window, epoch & QP_EPOCH_RESETS_MASK);
     for (;;) {
-        /* First the word that will be compared, then what makes it the right one: acquire keeps the order. When the window is rolled over
-         * or reset after our look, the word changes too, or is one that is ignored. */
+        /* First the word that will be compared, then what makes it the right one: acquire keeps the order. When the
+         * window is rolled over or reset after our look, the word changes too, or is one that is ignored. */
         uint64_t word = qp_load_acquire(&entry->refund[parity]);
         uint64_t ref = qp_load_acquire(&entry->shard), cell = qp_load_acquire(&entry->cell[parity]);
         const struct qp_shard *shard = qp_shard_at(view, ref);
         if (!shard && qp_ref_block(ref))
             return -QP_EDAMAGED;
-        /* The floor: the block may say nothing about a window any more that was reset and then, two windows on, reset again. */
+        /* The floor: the block may say nothing about a window any more that was reset and then, two windows on, reset
+         * again. */
         if (qp_cell_window(cell, parity) != (window & QP_WINDOW_MASK) ||
             qp_window_own_epoch(shard, window, window_ms) != epoch ||
             qp_window_is_under_floor(shard, epoch, window, window_ms, (uint32_t)qp_window_skew(window_ms)))

@@ -49,16 +49,18 @@ struct qp_verdict {
 
 #define QP_LIMIT_ASK_AGAIN (-1000000) /* not a code for the public: read the clock, and ask again with fresh set */
 
-/* Takes n units from an entry of kind LIMIT that is LIVE in this section (or from a draft of one, that nobody else sees). 0 taken; 1 refused;
- * QP_LIMIT_ASK_AGAIN; -QP_EDAMAGED. Lock-free: a failed CAS is somebody else's take. */
+/* Takes n units from an entry of kind LIMIT that is LIVE in this section (or from a draft of one, that nobody else
+ * sees). 0 taken; 1 refused; QP_LIMIT_ASK_AGAIN; -QP_EDAMAGED. Lock-free: a failed CAS is somebody else's take. */
 int qp_limit_take(const struct qp_view *view, struct qp_entry *entry, const struct qp_ask *ask, struct qp_verdict *out);
 
-/* The epoch in which units counted that were added to a window's cell when it held `before`, if something was published about it since. */
+/* The epoch in which units counted that were added to a window's cell when it held `before`, if something was
+ * published about it since. */
 uint64_t qp_limit_epoch_after(const struct qp_view *view, const struct qp_entry *entry, uint64_t window, uint64_t before,
                               uint64_t epoch);
 
-/* What others have counted in an epoch, by the word that the agent wrote down last and the epoch's tag. The tag's few bits come round, but the block, which is
- * published before the word, has all bits of the epochs that it was summed from. */
+/* What others have counted in an epoch, by the word that the agent wrote down last and the epoch's tag. The tag's few
+ * bits come round, but the block, which is published before the word, has all bits of the epochs that it was summed
+ * from. */
 static inline uint64_t qp_limit_remote(const struct qp_view *view, uint64_t ref, const struct qp_shard *shard, uint64_t word,
                                        uint64_t tag, uint64_t epoch)
 {
@@ -66,8 +68,9 @@ static inline uint64_t qp_limit_remote(const struct qp_view *view, uint64_t ref,
     return count != 0 && qp_point_is_spoken_of(view, ref, shard, epoch) ? count : 0;
 }
 
-/* The common case of qp_limit_take by that row, inline: a fixed window that is open and has room. ref: the entry's reference, loaded with acquire just before;
- * shard: the block that it names. With 0 and NULL, never reset and no agent at work, nothing is left of what is asked of a block. false: nothing was done. */
+/* The common case of qp_limit_take by that row, inline: a fixed window that is open and has room. ref: the entry's
+ * reference, loaded with acquire just before; shard: the block that it names. With 0 and NULL, never reset and no
+ * agent at work, nothing is left of what is asked of a block. false: nothing was done. */
 static inline __attribute__((always_inline)) bool
 qp_limit_take_fast(const struct qp_view *view, struct qp_entry *entry, const struct qp_row *row, uint64_t ref,
                    const struct qp_shard *shard, uint64_t n, uint64_t now_ms, struct qp_verdict *out)

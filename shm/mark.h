@@ -19,11 +19,12 @@
 
 #include "view.h"
 
-/* Marks an entry. In the section in which it was changed, after the change, which was a read-modify-write: of a cell, of the reference to the shard
- * block, of the link by which a new entry is found.
+/* Marks an entry. In the section in which it was changed, after the change, which was a read-modify-write: of a cell,
+ * of the reference to the shard block, of the link by which a new entry is found.
  *
- * A relaxed look at `gossip` is enough: an agent sets it, waits for a grace period, and harvests everything once after that. Whose section began before
- * the end of that grace period has changed what it changed before that harvest; whose section began later sees it set. */
+ * A relaxed look at `gossip` is enough: an agent sets it, waits for a grace period, and harvests everything once
+ * after that. Whose section began before the end of that grace period has changed what it changed before that
+ * harvest; whose section began later sees it set. */
 static inline void qp_mark(const struct qp_view *view, uint32_t index)
 {
     if (qp_likely(qp_load_relaxed(&view->header->gossip) == 0))

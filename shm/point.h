@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* point.h: the points of a shard block: how many there are, which are alive, and what others have counted.
  *
- * They stand by replica, our own first, and of one replica by version. Workers leave dead ones in place, and an agent of a damaged or hostile
- * segment may have written anything: whoever reads them takes no number of theirs for a place. */
+ * They stand by replica, our own first, and of one replica by version. Workers leave dead ones in place, and an agent
+ * of a damaged or hostile segment may have written anything: whoever reads them takes no number of theirs for a
+ * place. */
 #ifndef QP_SHM_POINT_H
 #define QP_SHM_POINT_H
 
 #include "view.h"
 
-/* Points that the block has and has room for. One look: a reader without a slot may meet a block that is being filled anew. */
+/* Points that the block has and has room for. One look: a reader without a slot may meet a block that is being filled
+ * anew. */
 static inline uint32_t qp_point_count(const struct qp_view *view, uint64_t ref, const struct qp_shard *shard)
 {
     uint32_t count = qp_load_relaxed(&shard->point_count);
@@ -32,7 +34,8 @@ static inline uint64_t qp_point_replica(const struct qp_view *view, const struct
     return index == 0 ? view->replica : index < QP_REPLICAS ? qp_load_relaxed(&view->ledger->replica[index].id) : 0;
 }
 
-/* Whether it says something still: not that somebody holds the tombstone, and neither before the tombstone nor under its floor. */
+/* Whether it says something still: not that somebody holds the tombstone, and neither before the tombstone nor under
+ * its floor. */
 static inline bool qp_point_is_alive(const struct qp_view *view, const struct qp_shard *shard, const struct qp_shard_point *point)
 {
     const struct qp_version *tombstone = &shard->tombstone;
@@ -47,13 +50,14 @@ bool qp_point_any_alive(const struct qp_view *view, uint64_t ref, const struct q
 /* Whether any is alive of that epoch or a later one. */
 bool qp_point_any_alive_from(const struct qp_view *view, uint64_t ref, const struct qp_shard *shard, uint64_t epoch);
 
-/* The epoch that a total is of: the highest that anything living is of, in the window that our own epoch is of (window_ms 0: of all). Our own is among them only
- * if something is `counted` in it: we may have followed an epoch that was deleted since and that others never saw. */
+/* The epoch that a total is of: the highest that anything living is of, in the window that our own epoch is of
+ * (window_ms 0: of all). Our own is among them only if something is `counted` in it: we may have followed an epoch
+ * that was deleted since and that others never saw. */
 uint64_t qp_point_epoch(const struct qp_view *view, uint64_t ref, const struct qp_shard *shard, uint64_t own, bool counted,
                         uint32_t window_ms);
 
-/* What other replicas have counted in that epoch: of each the most that it said, summed in 128 bits and clamped once. A sum that wrapped round would open a gate
- * that is shut. */
+/* What other replicas have counted in that epoch: of each the most that it said, summed in 128 bits and clamped once.
+ * A sum that wrapped round would open a gate that is shut. */
 int64_t qp_point_remote(const struct qp_view *view, uint64_t ref, const struct qp_shard *shard, uint64_t epoch);
 
 /* Whether another replica has said anything of that epoch. */

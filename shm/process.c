@@ -35,7 +35,8 @@ static bool lock_record(const struct qp_view *view, int fd, uint32_t record, sho
 
 /* ---- the second witness ---------------------------------------------------------------------------------------------- */
 
-/* Inode of this process's PID namespace; 0: unknown, or /proc shows another one, in which our pids are other processes. */
+/* Inode of this process's PID namespace; 0: unknown, or /proc shows another one, in which our pids are other
+ * processes. */
 static uint64_t pid_namespace(void)
 {
     struct stat file;
@@ -135,7 +136,8 @@ static void settle(const struct qp_view *view, struct qp_tenant *tenant, uint64_
     qp_store_relaxed(&record->pid_started, mine.started);
     qp_store_relaxed(&record->pid_stack, mine.stack);
     qp_store_relaxed(&record->joined_unix_ms, now_ms);
-    /* Release, pairs with qp_owner_is_current. Killed before: the record is FREE (or its dead tenant's) and the lock is gone. */
+    /* Release, pairs with qp_owner_is_current. Killed before: the record is FREE (or its dead tenant's) and the lock
+     * is gone. */
     qp_store_release(&record->tenancy, qp_tenancy_make(generation, QP_TENANCY_ACTIVE));
 }
 
@@ -207,7 +209,8 @@ struct qp_slot *qp_slot_claim(const struct qp_view *view, uint64_t owner)
 {
     for (uint32_t i = 0; i < view->slot_count; i++) {
         uint64_t seen = qp_load_relaxed(&view->slots[i].owner);
-        /* Acquire, pairs with the release below: the last thread's section is over. Killed after: recovery gives it back. */
+        /* Acquire, pairs with the release below: the last thread's section is over. Killed after: recovery gives it
+         * back. */
         if (seen != 0 || !qp_cas_acq_rel(&view->slots[i].owner, &seen, QP_SLOT_IN_USE | owner))
             continue;
         /* Before the first section: a poller that reads a lower mark has done so before any of our loads. */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* process.h: who is at work on a segment: process records, thread slots, and the proof that somebody is dead.
  *
- * A process holds an open-file-description lock on the byte of the file where its record stands, through a descriptor of its
- * own. The kernel drops it when the last thread is gone, however it went. So taking that lock from a fresh descriptor is
- * the proof of death and the recovery lock at once, and if the recoverer is killed too, the next one can take it.
- * Why nothing else: POSIX locks are dropped when the living owner closes the file anywhere else; robust mutexes hold a thread id that
- * means someone else in another PID namespace; pids are reused; a heartbeat declares a stopped process dead.
- * The other way round a living process may have lost its lock, because it closed descriptors that it did not open. So a record whose lock
- * is free is looked up by pid as well, where that means something: the same PID namespace, the same start time. Only who is
- * missing there too is dead.
- * A child made by fork shares its parent's description, so the parent would look alive for as long as the child keeps it: the runtime
- * closes the copy in the child. */
+ * A process holds an open-file-description lock on the byte of the file where its record stands, through a descriptor
+ * of its own. The kernel drops it when the last thread is gone, however it went. So taking that lock from a fresh
+ * descriptor is the proof of death and the recovery lock at once, and if the recoverer is killed too, the next one
+ * can take it. Why nothing else: POSIX locks are dropped when the living owner closes the file anywhere else; robust
+ * mutexes hold a thread id that means someone else in another PID namespace; pids are reused; a heartbeat declares a
+ * stopped process dead. The other way round a living process may have lost its lock, because it closed descriptors
+ * that it did not open. So a record whose lock is free is looked up by pid as well, where that means something: the
+ * same PID namespace, the same start time. Only who is missing there too is dead. A child made by fork shares its
+ * parent's description, so the parent would look alive for as long as the child keeps it: the runtime closes the copy
+ * in the child. */
 #ifndef QP_SHM_PROCESS_H
 #define QP_SHM_PROCESS_H
 
@@ -26,7 +26,8 @@ struct qp_tenant {
 /* Opens the file behind fd once more, as a description of its own. A descriptor, or a negative errno. */
 int qp_process_reopen(int fd, int open_flags);
 
-/* Locks or unlocks (F_WRLCK, F_UNLCK) the byte of the file where that place of the mapping lies, for the description behind fd. false: another one has it. */
+/* Locks or unlocks (F_WRLCK, F_UNLCK) the byte of the file where that place of the mapping lies, for the description
+ * behind fd. false: another one has it. */
 bool qp_process_lock(const struct qp_view *view, int fd, const void *place, short type);
 
 /* Takes a record. 0; -QP_ETHREADS: all taken, by living processes or by dead ones that are still to be recovered; a

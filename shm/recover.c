@@ -12,8 +12,8 @@
 
 /* ---- blocks ---------------------------------------------------------------------------------------------------------- */
 
-/* A chain of units is read only while it cannot be reused under our eyes: its entry was seen not yet RETIRED in this section. Else the answer is "yes, leave
- * it alone", until the entry is FREE or in use again. */
+/* A chain of units is read only while it cannot be reused under our eyes: its entry was seen not yet RETIRED in this
+ * section. Else the answer is "yes, leave it alone", until the entry is FREE or in use again. */
 static bool chain_refers(const struct qp_view *view, const struct qp_entry *entry, uint32_t block)
 {
     switch (qp_state_of(qp_load_acquire(&entry->state))) {
@@ -25,8 +25,9 @@ static bool chain_refers(const struct qp_view *view, const struct qp_entry *entr
     }
 }
 
-/* Whether the parent named in a block refers to it, whatever state either is in. The parent was written before the block was
- * published, so for a block that was, the answer is right; one that was not has no parent that refers to it. */
+/* Whether the parent named in a block refers to it, whatever state either is in. The parent was written before the
+ * block was published, so for a block that was, the answer is right; one that was not has no parent that refers to
+ * it. */
 static bool is_referenced(const struct qp_view *view, unsigned class_number, uint32_t index, uint32_t *parent)
 {
     uint32_t block = qp_block_make(class_number, index);
@@ -46,8 +47,8 @@ static bool is_referenced(const struct qp_view *view, unsigned class_number, uin
     }
 }
 
-/* A claim whose owner is gone: published before it died, or not. Not FREE at once in the second case, for it may have been published
- * and replaced, and readers may still hold it. */
+/* A claim whose owner is gone: published before it died, or not. Not FREE at once in the second case, for it may have
+ * been published and replaced, and readers may still hold it. */
 static bool recover_block(const struct qp_view *view, unsigned class_number, uint32_t index, uint64_t seen)
 {
     uint32_t parent;
@@ -57,8 +58,8 @@ static bool recover_block(const struct qp_view *view, unsigned class_number, uin
     return qp_cas_acq_rel(state, &seen, qp_state_next(seen, QP_STATE_RETIRED, qp_grace_stamp(view)));
 }
 
-/* A block that was replaced by someone who died before retiring it. LIVE comes after publication and nothing is published twice, so
- * what is LIVE and not referred to never will be again. */
+/* A block that was replaced by someone who died before retiring it. LIVE comes after publication and nothing is
+ * published twice, so what is LIVE and not referred to never will be again. */
 static bool retire_orphan(const struct qp_view *view, unsigned class_number, uint32_t index, uint64_t seen)
 {
     uint32_t parent;
@@ -81,7 +82,8 @@ static void recover_slots(const struct qp_view *view, uint64_t owner, const stru
     }
 }
 
-/* The units of in-flight limits that a dead process held. Killed midway: its record is ACTIVE still, and the next one begins again. */
+/* The units of in-flight limits that a dead process held. Killed midway: its record is ACTIVE still, and the next one
+ * begins again. */
 static void recover_units(struct qp_worker *worker, uint64_t owner)
 {
     const struct qp_view *view = worker->view;
@@ -129,8 +131,8 @@ void qp_recover_record(struct qp_worker *worker, uint32_t record)
         recover_claims(worker, c, owner);
     recover_units(worker, owner);
     qp_add_relaxed(&view->header->stat_recovered_processes, 1);
-    /* It may have changed what it did not mark any more. Release, pairs with the agent's acquire: who takes this sees all that the dead process and its
-     * recovery have changed. Killed before: the record is still ACTIVE. */
+    /* It may have changed what it did not mark any more. Release, pairs with the agent's acquire: who takes this sees
+     * all that the dead process and its recovery have changed. Killed before: the record is still ACTIVE. */
     qp_store_release(&view->header->harvest_all, 1);
     if (owner == worker->owner)
         return; /* the caller goes on as this record's tenant */

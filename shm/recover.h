@@ -14,7 +14,8 @@
 /* Recovers one record whose lock the caller holds. */
 void qp_recover_record(struct qp_worker *worker, uint32_t record);
 
-/* Frees the thread slots of dead processes, and nothing else: for a thread that finds none free and so cannot do more. */
+/* Frees the thread slots of dead processes, and nothing else: for a thread that finds none free and so cannot do
+ * more. */
 void qp_recover_dead_slots(const struct qp_view *view, const struct qp_liveness *liveness);
 
 /* Tries every record but the worker's own. Returns how many dead processes were recovered. */
@@ -29,7 +30,8 @@ struct qp_sweep {
 /* Everything that has a state word, numbered through: classes one after the other. */
 uint64_t qp_sweep_items(const struct qp_view *view);
 
-/* Looks at items [first, first + count), and takes the step that is due for each. Outside any section; worker->now_ms set. */
+/* Looks at items [first, first + count), and takes the step that is due for each. Outside any section; worker->now_ms
+ * set. */
 void qp_sweep_range(struct qp_worker *worker, uint64_t first, uint64_t count, struct qp_sweep *sweep);
 
 #endif

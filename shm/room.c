@@ -91,8 +91,8 @@ static uint32_t advance_all(struct qp_worker *worker, struct leaving *leaving)
     return freed;
 }
 
-/* Until all that is leaving has left, or stays, or somebody stands still inside a section: then what was begun here is finished by whoever comes by
- * later. Returns how many became free. */
+/* Until all that is leaving has left, or stays, or somebody stands still inside a section: then what was begun here
+ * is finished by whoever comes by later. Returns how many became free. */
 static uint32_t see_off(struct qp_worker *worker, struct leaving *leaving)
 {
     uint32_t freed = 0;

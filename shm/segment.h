@@ -37,8 +37,8 @@ void qp_segment_detach(struct qp_view *view);
 /* Tells who has it open, and removes the name. */
 int qp_segment_destroy(const char *path);
 
-/* Lays out an empty segment in zeroed memory of identity->segment_bytes bytes, whose identity is planned but for the random and
- * time fields, which are filled here. For creation, and for tests that keep a segment in plain memory. */
+/* Lays out an empty segment in zeroed memory of identity->segment_bytes bytes, whose identity is planned but for the
+ * random and time fields, which are filled here. For creation, and for tests that keep a segment in plain memory. */
 int qp_segment_format(void *base, struct qp_identity *identity, bool fence, bool clock_caller, uint64_t now_ms);
 
 #endif

@@ -35,8 +35,8 @@ struct verb {
 
 /* ---- points ---------------------------------------------------------------------------------------------------------- */
 
-/* Where a new own point goes: behind those that are in our stream. One that is not was made by an earlier reset and never told to anybody: the
- * new one takes its place. */
+/* Where a new own point goes: behind those that are in our stream. One that is not was made by an earlier reset and
+ * never told to anybody: the new one takes its place. */
 static uint32_t place_of_own(const struct qp_shard *shard, uint32_t point_count, bool *replaces)
 {
     uint32_t own = shard ? qp_point_own_count(shard, point_count) : 0;
@@ -57,7 +57,8 @@ static uint32_t points_needed(const struct change *change, const struct verb *ve
     return change->old_points + (appends_point(change, verb) && !replaces);
 }
 
-/* So much was counted in the new epoch: nothing yet. The agent tells others of it, under the next number of our stream. */
+/* So much was counted in the new epoch: nothing yet. The agent tells others of it, under the next number of our
+ * stream. */
 static void append_point(struct change *change, struct qp_version version)
 {
     struct qp_shard *next = change->next;
@@ -81,7 +82,8 @@ static void drop_holders(struct qp_shard *next)
     next->point_count = (uint16_t)kept;
 }
 
-/* A version newer than the clock and than all that it replaces: local versions are minted after reading the old block. */
+/* A version newer than the clock and than all that it replaces: local versions are minted after reading the old
+ * block. */
 static struct qp_version mint(const struct qp_worker *worker, const struct qp_shard *shard)
 {
     uint64_t now = worker->now_ms << 16;
@@ -189,8 +191,8 @@ static int publish(struct qp_worker *worker, struct qp_entry *entry, const struc
 
 /* ---- the changes ----------------------------------------------------------------------------------------------------- */
 
-/* Ends the plain epoch: base = cell, and the epoch after `last` begins. Adds that come between our look at the cell and the CAS are above the
- * base, so they count in the new epoch. */
+/* Ends the plain epoch: base = cell, and the epoch after `last` begins. Adds that come between our look at the cell
+ * and the CAS are above the base, so they count in the new epoch. */
 static int end_plain(struct change *change, uint64_t last)
 {
     uint64_t cell = qp_load_relaxed(&change->entry->cell[0]);
@@ -217,15 +219,17 @@ static uint64_t highest_epoch(const struct change *change, uint64_t own, uint64_
 static void forget_word(const struct qp_entry *entry, uint64_t ref, uint64_t *at, uint64_t tag)
 {
     uint64_t word = qp_load_acquire(at);
-    /* The reference after the word: if it is still ours, nobody was in that epoch yet when the word was read, so none of its units are in it. */
+    /* The reference after the word: if it is still ours, nobody was in that epoch yet when the word was read, so none
+     * of its units are in it. */
     if (qp_epoch_count(word, tag) != 0 && qp_load_acquire(&entry->shard) == ref)
         qp_cas_acq_rel(at, &word, tag); /* lost: it has another tag by now, or the agent's newer word */
 }
 
-/* The tags of these words have fewer bits than there can be resets: what was given back, or counted by others, 1,024 resets ago must not count again. The agent's
- * word of an epoch comes after the block that begins it or speaks of it (acquire of the word, then the reference), so one that is read under `ref` is none of
- * that epoch, and nobody who takes under `ref` goes by it. Unless 1,024 resets are heard of at once: who takes just before the new block goes by what he would
- * find just after it, before the agent has told. */
+/* The tags of these words have fewer bits than there can be resets: what was given back, or counted by others, 1,024
+ * resets ago must not count again. The agent's word of an epoch comes after the block that begins it or speaks of it
+ * (acquire of the word, then the reference), so one that is read under `ref` is none of that epoch, and nobody who
+ * takes under `ref` goes by it. Unless 1,024 resets are heard of at once: who takes just before the new block goes by
+ * what he would find just after it, before the agent has told. */
 void qp_shard_forget_refunds(struct qp_entry *entry, uint64_t ref, uint64_t window, uint64_t epoch)
 {
     uint64_t tag = qp_epoch_tag(window, epoch & QP_EPOCH_RESETS_MASK);
@@ -287,7 +291,8 @@ static int end_limit(const struct qp_worker *worker, struct change *change)
                                                                              : end_windowed(worker, change);
 }
 
-/* A delete cuts what the other cell holds, of the window before or of one that is long over, as well: so that it can be told from what comes. */
+/* A delete cuts what the other cell holds, of the window before or of one that is long over, as well: so that it can
+ * be told from what comes. */
 static void cut_other(struct change *change)
 {
     uint32_t window_ms = qp_traits_window_ms(change->entry->traits);
@@ -323,7 +328,8 @@ static int make_delete(const struct qp_worker *worker, struct change *change)
     return error;
 }
 
-/* A plain counter begins its next epoch at 0 and is still there. The reset of a window is its delete, without the key going. */
+/* A plain counter begins its next epoch at 0 and is still there. The reset of a window is its delete, without the key
+ * going. */
 static int make_reset(const struct qp_worker *worker, struct change *change)
 {
     if (!qp_traits_window_ms(change->entry->traits))
@@ -339,10 +345,10 @@ static int make_set(const struct qp_worker *worker, struct change *change)
     return 0;
 }
 
-/* A cut, and what is known of the key from an earlier eviction goes with it, or another eviction would bring it back: a bucket that is full has nothing
- * to remember instead, and a window that was carried has no resets of its own. Within the section in which the entry was LIVE, so no eviction of it
- * ends between. Killed between, or beside an evictor who had counted already: the key is at worst as used as before the cut, once it
- * was evicted again. */
+/* A cut, and what is known of the key from an earlier eviction goes with it, or another eviction would bring it back:
+ * a bucket that is full has nothing to remember instead, and a window that was carried has no resets of its own.
+ * Within the section in which the entry was LIVE, so no eviction of it ends between. Killed between, or beside an
+ * evictor who had counted already: the key is at worst as used as before the cut, once it was evicted again. */
 static int cut(struct qp_worker *worker, struct qp_entry *entry, const struct verb *verb, int64_t *ended)
 {
     int error = publish(worker, entry, verb, ended);
@@ -374,8 +380,8 @@ void qp_shard_fill_window(const struct qp_worker *worker, struct qp_shard *shard
 {
     copy_shard(shard, NULL, 0);
     leave_tombstone(worker, shard);
-    /* Nothing is ended here. What the resets ended is below the floor; others are to hear of that, and to keep what they have counted since: so the oldest
-     * version there is, which kills nothing. */
+    /* Nothing is ended here. What the resets ended is below the floor; others are to hear of that, and to keep what
+     * they have counted since: so the oldest version there is, which kills nothing. */
     shard->tombstone.timestamp = 1;
     shard->own[window & 1].epoch = qp_window_epoch(window, window_ms) + resets;
     shard->floor = shard->own[window & 1].epoch - 1;

@@ -10,8 +10,8 @@
 #include "strategy.h"
 #include "window.h"
 
-/* Whether a cell of a limit holds nothing that outlives the delete: it is empty, or what was cut then. Not by its being older than the delete: the clock may
- * have gone back since. */
+/* Whether a cell of a limit holds nothing that outlives the delete: it is empty, or what was cut then. Not by its
+ * being older than the delete: the clock may have gone back since. */
 static bool windowed_cell_idle(const struct qp_shard *shard, uint64_t cell, unsigned parity, uint32_t window_ms)
 {
     uint64_t cut = qp_epoch_window(shard->own[parity].epoch, window_ms);
@@ -52,7 +52,8 @@ static bool is_for_this_host(const struct qp_view *view, const struct qp_entry *
     return row && qp_load_relaxed(&row->scope) == QP_SCOPE_HOST;
 }
 
-/* Whether what a delete of a limit ended counts for nobody any more: its window and the one after it are over, or a clock that had jumped has left it. */
+/* Whether what a delete of a limit ended counts for nobody any more: its window and the one after it are over, or a
+ * clock that had jumped has left it. */
 static bool floor_is_over(const struct qp_shard *shard, uint32_t window_ms, uint64_t now_ms)
 {
     uint64_t window = qp_epoch_window(shard->floor, window_ms), now = now_ms / window_ms;
@@ -63,8 +64,8 @@ bool qp_shard_may_go(const struct qp_view *view, const struct qp_entry *entry, u
 {
     if (!qp_shard_is_idle_tombstone(view, entry, ref))
         return false;
-    /* What is told to others is needed until all of them have heard it; windows are over by themselves, and no sooner. Relaxed: who has not seen `gossip`
-     * is in a section that the agent waits for before it says anything. */
+    /* What is told to others is needed until all of them have heard it; windows are over by themselves, and no
+     * sooner. Relaxed: who has not seen `gossip` is in a section that the agent waits for before it says anything. */
     const struct qp_shard *shard = qp_shard_at(view, ref);
     if (qp_load_relaxed(&view->header->gossip) == 0 || (shard->flags & QP_SHARD_COLLECT))
         return true;
@@ -73,8 +74,9 @@ bool qp_shard_may_go(const struct qp_view *view, const struct qp_entry *entry, u
     if (qp_traits_kind(traits) == QP_KIND_LIMIT &&
         (window_ms == 0 || qp_traits_algorithm(traits) == QP_ALGORITHM_BUCKET || floor_is_over(shard, window_ms, now_ms)))
         return true;
-    /* Nobody would ever say that he holds it. If the strategy makes it everybody's again, others still have what they had heard of it before: digests
-     * differ, and repairs make it one; a tombstone that they hold comes with their next try, or as a grave. */
+    /* Nobody would ever say that he holds it. If the strategy makes it everybody's again, others still have what they
+     * had heard of it before: digests differ, and repairs make it one; a tombstone that they hold comes with their
+     * next try, or as a grave. */
     return is_for_this_host(view, entry);
 }
 
@@ -88,7 +90,8 @@ struct subject {
     uint64_t now_ms;
 };
 
-/* What others have counted in the epoch that the total is of. *epoch and *own: in, ours; out, the total's, and what of ours is of it. */
+/* What others have counted in the epoch that the total is of. *epoch and *own: in, ours; out, the total's, and what
+ * of ours is of it. */
 static int64_t read_others(const struct subject *s, bool counted, uint64_t *epoch, int64_t *own)
 {
     if (!s->shard || qp_point_count(s->view, s->ref, s->shard) == 0 || is_for_this_host(s->view, s->entry))

@@ -78,8 +78,8 @@ static bool is_prefix(const struct qp_rule *rule, const void *key, uint32_t key_
     return rule->prefix_bytes <= key_bytes && memcmp(rule->prefix, key, rule->prefix_bytes) == 0;
 }
 
-/* The last row at or before the key in byte order, or one of its parents: every prefix of a key stands before the key, and what
- * stands between a prefix and the key is longer than the prefix and begins with it. */
+/* The last row at or before the key in byte order, or one of its parents: every prefix of a key stands before the
+ * key, and what stands between a prefix and the key is longer than the prefix and begins with it. */
 uint32_t qp_strategy_match(const struct qp_view *view, uint64_t word, const void *key, uint32_t key_bytes)
 {
     const struct qp_table *table = qp_strategy_table(view, word);
@@ -111,7 +111,8 @@ uint32_t qp_strategy_match(const struct qp_view *view, uint64_t word, const void
 
 /* ---- building ------------------------------------------------------------------------------------------------------- */
 
-/* Where the rows of a new table come from: the one in force with a change, or a list of the caller's. Yields in byte order. */
+/* Where the rows of a new table come from: the one in force with a change, or a list of the caller's. Yields in byte
+ * order. */
 struct source {
     const struct qp_view *view;
     const struct qp_table *old; /* NULL: none */
@@ -122,7 +123,8 @@ struct source {
     bool dropped;
 };
 
-/* The smallest rule of a list that comes after `last`. Quadratic in a table's few rows, and needs no memory. -EEXIST: twice. */
+/* The smallest rule of a list that comes after `last`. Quadratic in a table's few rows, and needs no memory. -EEXIST:
+ * twice. */
 static int next_of_list(const struct source *source, const struct qp_rule *last, const struct qp_rule **next)
 {
     *next = NULL;
@@ -264,16 +266,18 @@ static int publish(struct qp_worker *worker, struct source *source)
             qp_block_drop(worker, block);
             return error;
         }
-        /* Release: the rows are seen with the word; pairs with the acquire of whoever reads header.strategy. Killed before: ours
-         * and unreferenced. Killed after: in force; recovery makes it LIVE, the sweep retires the old one. */
+        /* Release: the rows are seen with the word; pairs with the acquire of whoever reads header.strategy. Killed
+         * before: ours and unreferenced. Killed after: in force; recovery makes it LIVE, the sweep retires the old
+         * one. */
         if (qp_cas_seq(&view->header->strategy, &word, qp_ref_next(word, block)))
             break;
     }
     qp_block_published(worker, QP_CLASS_TABLE, index, 0);
     if (source->old)
         qp_block_retire(view, QP_CLASS_TABLE, qp_block_index((uint32_t)word));
-    /* Keys that were this host's own may be everybody's now, and nobody marks them. Release, pairs with the agent's acquire: who takes this goes by
-     * the new rows. Relaxed for `gossip`, as in qp_mark. Killed before: recovery raises it. */
+    /* Keys that were this host's own may be everybody's now, and nobody marks them. Release, pairs with the agent's
+     * acquire: who takes this goes by the new rows. Relaxed for `gossip`, as in qp_mark. Killed before: recovery
+     * raises it. */
     if (qp_load_relaxed(&view->header->gossip))
         qp_store_release(&view->header->harvest_all, 1);
     return 0;

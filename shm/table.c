@@ -19,8 +19,9 @@ static bool leads_out(uint64_t link)
     return qp_link_index(link) == 0 || (qp_link_index(link) & QP_LINK_BUCKET);
 }
 
-/* Michael's find: walks to the first entry of a later order, unlinking every marked entry on the way. With a key it stops at
- * that key. 0, or -QP_EDAMAGED. A failed unlink starts again: somebody else changed the list, so somebody made progress. */
+/* Michael's find: walks to the first entry of a later order, unlinking every marked entry on the way. With a key it
+ * stops at that key. 0, or -QP_EDAMAGED. A failed unlink starts again: somebody else changed the list, so somebody
+ * made progress. */
 static int find_place(const struct qp_view *view, uint64_t hash, const struct qp_key *key, struct place *place)
 {
     uint64_t order = qp_order_of(hash);
@@ -74,8 +75,9 @@ int qp_table_insert(struct qp_worker *worker, const struct qp_key *key, uint32_t
         }
         qp_store_relaxed(&entry->link, place.link);
         /* Release: key, hash, cells and link are seen by whoever finds the entry; pairs with the acquires in
-         * qp_table_find and find_place. Killed before: the entry is CLAIMED by us and unlinked. Killed after: it is in the
-         * table, and the first to meet it makes it LIVE. A failure means that somebody else inserted or removed here. */
+         * qp_table_find and find_place. Killed before: the entry is CLAIMED by us and unlinked. Killed after: it is
+         * in the table, and the first to meet it makes it LIVE. A failure means that somebody else inserted or
+         * removed here. */
         if (qp_cas_acq_rel(place.previous, &place.link, mine))
             return 1;
     }
@@ -109,8 +111,9 @@ bool qp_table_is_linked(const struct qp_view *view, const struct qp_entry *entry
 
 /* ---- walking ---------------------------------------------------------------------------------------------------- */
 
-/* Heads in list order lie all over the bucket array, and entries all over theirs: a walk that waits for each does nothing else. So it
- * asks early for what comes: a head AHEAD_HEAD buckets before it is reached, and its first entry when the head has come. */
+/* Heads in list order lie all over the bucket array, and entries all over theirs: a walk that waits for each does
+ * nothing else. So it asks early for what comes: a head AHEAD_HEAD buckets before it is reached, and its first entry
+ * when the head has come. */
 #define AHEAD_HEAD 24
 #define AHEAD_ENTRY 12
 
@@ -146,8 +149,9 @@ static void step_back(const struct qp_view *view, struct qp_walk *walk)
     walk->resume = false;
 }
 
-/* Whether what was read behind a link was there: the link still says so. Its target has not been reused then, for its next life would be
- * linked with another generation; and if the link's own entry was, it leads to the same place again. */
+/* Whether what was read behind a link was there: the link still says so. Its target has not been reused then, for its
+ * next life would be linked with another generation; and if the link's own entry was, it leads to the same place
+ * again. */
 static bool still_leads_there(const struct qp_walk *walk, const uint64_t *from, uint64_t link)
 {
     if (!walk->unprotected)

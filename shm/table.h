@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* table.h: the hash table: one lock-free list through all entries (Harris 2001, Michael 2002) with a bucket array of short cuts.
+/* table.h: the hash table: one lock-free list through all entries (Harris 2001, Michael 2002) with a bucket array of
+ * short cuts.
  *
- * The list is in the order of the bit-reversed hash, and the bucket heads stand in it as nodes of their own (Shalev and Shavit,
- * "Split-ordered lists", 2006). So twice as many buckets can be put in later without moving an entry, and a walk over
- * everything is a walk along one list, whose cursor is a place in that order.
+ * The list is in the order of the bit-reversed hash, and the bucket heads stand in it as nodes of their own (Shalev
+ * and Shavit, "Split-ordered lists", 2006). So twice as many buckets can be put in later without moving an entry, and
+ * a walk over everything is a walk along one list, whose cursor is a place in that order.
  *
- * An insert is one CAS on the predecessor's link: a kill leaves an entry visible or unclaimed, and of two inserters of one key one
- * fails and finds the other's entry. A removal marks the leaving entry's own link, after which nothing can be put behind
- * it, and then unlinks it by a CAS on the predecessor. Everything runs inside a section: no index is reused under a walker. */
+ * An insert is one CAS on the predecessor's link: a kill leaves an entry visible or unclaimed, and of two inserters
+ * of one key one fails and finds the other's entry. A removal marks the leaving entry's own link, after which nothing
+ * can be put behind it, and then unlinks it by a CAS on the predecessor. Everything runs inside a section: no index
+ * is reused under a walker. */
 #ifndef QP_SHM_TABLE_H
 #define QP_SHM_TABLE_H
 
@@ -15,7 +17,8 @@
 #include "siphash.h"
 #include "view.h"
 
-/* No honest chain comes near this length (the hash is seeded, the load at most 1/2); a longer one is a loop made by damage. */
+/* No honest chain comes near this length (the hash is seeded, the load at most 1/2); a longer one is a loop made by
+ * damage. */
 #define QP_CHAIN_STEPS_MAX (1u << 16)
 
 struct qp_key {
@@ -74,8 +77,8 @@ static inline bool qp_key_is_of(const struct qp_view *view, const struct qp_key 
     return bytes && qp_bytes_equal(bytes, key->bytes, key->byte_count);
 }
 
-/* Finds a key without helping anyone: the hot path. NULL: not there, or *error is set (-QP_EDAMAGED). What it returns may be in
- * any state by now; qp_entry_revive decides. */
+/* Finds a key without helping anyone: the hot path. NULL: not there, or *error is set (-QP_EDAMAGED). What it returns
+ * may be in any state by now; qp_entry_revive decides. */
 static inline struct qp_entry *qp_table_find(const struct qp_view *view, const struct qp_key *key, int *error)
 {
     /* Acquire, pairs with the publishing CAS in qp_table_insert: key, hash and cells are seen before the entry is. */
@@ -105,8 +108,8 @@ bool qp_table_purge(const struct qp_view *view, struct qp_entry *entry);
 /* Whether an entry stands in the list. For entries that nobody else may insert or remove meanwhile. */
 bool qp_table_is_linked(const struct qp_view *view, const struct qp_entry *entry);
 
-/* A walk in list order. Start with {0}; each call yields the next unmarked entry at or after the cursor, NULL at the end or on
- * damage. Within one section the walk goes on from entry to entry; after a section ended, set resume. */
+/* A walk in list order. Start with {0}; each call yields the next unmarked entry at or after the cursor, NULL at the
+ * end or on damage. Within one section the walk goes on from entry to entry; after a section ended, set resume. */
 struct qp_walk {
     uint64_t order;    /* of the last entry yielded */
     uint64_t link;     /* what follows it; valid in this section only */

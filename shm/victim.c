@@ -62,7 +62,8 @@ void qp_victim_remember(const struct qp_view *view, const struct qp_victim *vict
             qp_add_relaxed(&view->header->stat_forgotten, 1);
             return;
         }
-        /* Release, pairs with qp_victim_recall; the entry is DEAD only after this. Killed after: known twice, by its entry too. */
+        /* Release, pairs with qp_victim_recall; the entry is DEAD only after this. Killed after: known twice, by its
+         * entry too. */
         if (!qp_cas_acq_rel(&bucket[at], &held, mine))
             continue;
         if (lost)

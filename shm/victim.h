@@ -27,13 +27,13 @@ struct qp_victim {
 /* Remembers. Idempotent: the same victim again raises its share. */
 void qp_victim_remember(const struct qp_view *view, const struct qp_victim *victim, uint64_t now_ms);
 
-/* Forgets a key that was reset or deleted: it begins anew. Not for one that is evicted once more: of two who evict it, the slower one could take
- * away what the faster one's key has begun from (tests/models/evict.pml). So what was given back since the first eviction is not
- * known after the second; resets are. */
+/* Forgets a key that was reset or deleted: it begins anew. Not for one that is evicted once more: of two who evict
+ * it, the slower one could take away what the faster one's key has begun from (tests/models/evict.pml). So what was
+ * given back since the first eviction is not known after the second; resets are. */
 void qp_victim_forget(const struct qp_view *view, uint64_t hash);
 
-/* For a key that was evicted and is reset or deleted: what it had used counts no more, and a window's resets go up by one, as they would have in its entry. Returns
- * whether anything counted. */
+/* For a key that was evicted and is reset or deleted: what it had used counts no more, and a window's resets go up by
+ * one, as they would have in its entry. Returns whether anything counted. */
 bool qp_victim_pardon(const struct qp_view *view, uint64_t hash);
 
 /* Looks up hash and until_ms; false: nothing known. */

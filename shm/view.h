@@ -15,8 +15,8 @@
 #include "layout.h"
 #include "word.h"
 
-/* How a view decides that a process is dead. seize returns true if nobody lives in the record, and keeps newcomers and other
- * recoverers out of it until release. Injected, so that a test can recover a copy of a segment. */
+/* How a view decides that a process is dead. seize returns true if nobody lives in the record, and keeps newcomers
+ * and other recoverers out of it until release. Injected, so that a test can recover a copy of a segment. */
 struct qp_liveness {
     bool (*seize)(void *context, uint32_t record);
     void (*release)(void *context, uint32_t record);

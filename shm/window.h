@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* window.h: which window an entry is in, and what its cells, its shard block and its refunds say about one. Shared by reading,
- * cutting (shard.c) and taking (limit.c).
+/* window.h: which window an entry is in, and what its cells, its shard block and its refunds say about one. Shared by
+ * reading, cutting (shard.c) and taking (limit.c).
  *
  * A limit's epoch is its window's start in unix ms and, in the low 16 bits, the resets within it. */
 #ifndef QP_SHM_WINDOW_H
@@ -50,8 +50,8 @@ static inline uint64_t qp_window_refunded(uint64_t refund_word, uint64_t window,
     return qp_epoch_count(refund_word, qp_epoch_tag(window, epoch & QP_EPOCH_RESETS_MASK));
 }
 
-/* Whether a delete or reset took this epoch of `window` along, as far as `reach` windows back: it may have been made before the clock went back, and
- * then it says nothing about the windows of now. */
+/* Whether a delete or reset took this epoch of `window` along, as far as `reach` windows back: it may have been made
+ * before the clock went back, and then it says nothing about the windows of now. */
 static inline bool qp_window_is_under_floor(const struct qp_shard *shard, uint64_t epoch, uint64_t window, uint32_t window_ms,
                                             uint32_t reach)
 {
@@ -59,8 +59,8 @@ static inline bool qp_window_is_under_floor(const struct qp_shard *shard, uint64
            qp_epoch_window(shard->floor, window_ms) <= window + reach;
 }
 
-/* What of `window` still counts in the window after it: its own epoch's count less refunds, or nothing, if a delete or reset took it along (one
- * floor serves both parities). */
+/* What of `window` still counts in the window after it: its own epoch's count less refunds, or nothing, if a delete
+ * or reset took it along (one floor serves both parities). */
 static inline uint64_t qp_window_carried(const struct qp_shard *shard, uint64_t cell, uint64_t refund_word, uint64_t window,
                                          uint32_t window_ms)
 {
@@ -72,7 +72,8 @@ static inline uint64_t qp_window_carried(const struct qp_shard *shard, uint64_t 
     return count > refunded ? count - refunded : 0;
 }
 
-/* When the entry's last window was opened (its bucket last used), by used_at_s: of all times that end in these 32 bits, the one nearest to now. */
+/* When the entry's last window was opened (its bucket last used), by used_at_s: of all times that end in these 32
+ * bits, the one nearest to now. */
 static inline uint64_t qp_window_opened_ms(const struct qp_entry *entry, uint64_t now_ms)
 {
     uint64_t now_s = now_ms / 1000;
@@ -80,8 +81,8 @@ static inline uint64_t qp_window_opened_ms(const struct qp_entry *entry, uint64_
     return opened_s > 0 ? (uint64_t)opened_s * 1000 : 0;
 }
 
-/* A cell that is ahead of the caller's clock by no more than the skew is a newer window, unless the entry's last window was opened so long ago
- * that the number must have come round (2^24 windows) or the clock must have jumped. */
+/* A cell that is ahead of the caller's clock by no more than the skew is a newer window, unless the entry's last
+ * window was opened so long ago that the number must have come round (2^24 windows) or the clock must have jumped. */
 static inline bool qp_window_is_newer(const struct qp_entry *entry, int32_t ahead, uint32_t window_ms, uint64_t now_ms)
 {
     if (qp_likely(ahead <= 0))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* alloc.c: the agent's memory, by purpose: each arena one of jemalloc's, so that what a purpose takes can be told, given back at once, and does not mix
- * with another one's. With QP_ALLOC_PLAIN (sanitizer builds, which have to see each allocation) a list of the C library's. */
+/* alloc.c: the agent's memory, by purpose: each arena one of jemalloc's, so that what a purpose takes can be told,
+ * given back at once, and does not mix with another one's. With QP_ALLOC_PLAIN (sanitizer builds, which have to see
+ * each allocation) a list of the C library's. */
 #include "alloc.h"
 
 #include <stdbool.h>

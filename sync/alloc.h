@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* alloc.h: the agent's memory, by purpose. jemalloc's arenas; in sanitizer builds the sanitizer's malloc. Nothing else in sync/ names an allocator. */
+/* alloc.h: the agent's memory, by purpose. jemalloc's arenas; in sanitizer builds the sanitizer's malloc. Nothing
+ * else in sync/ names an allocator. */
 #ifndef QP_SYNC_ALLOC_H
 #define QP_SYNC_ALLOC_H
 

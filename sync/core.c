@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core.c: the core as a whole: its life, its peers, what comes in to whom it concerns, rounds, and whose turn it is to send. */
+/* core.c: the core as a whole: its life, its peers, what comes in to whom it concerns, rounds, and whose turn it is
+ * to send. */
 #include "core_internal.h"
 #include "plant.h"
 
@@ -53,7 +54,8 @@ static int make_work_space(struct qp_core *core)
     return core->is_short || !core->peer_map ? -ENOMEM : 0;
 }
 
-/* Everything begins with the segment. A number that no agent before us had: what those sent is told from what we send. */
+/* Everything begins with the segment. A number that no agent before us had: what those sent is told from what we
+ * send. */
 static int begin(struct qp_core *core, uint64_t now_ms)
 {
     const struct qp_store_ops *ops = core->store.ops;
@@ -232,7 +234,8 @@ static uint64_t draw(struct qp_core *core)
     return z ^ (z >> 31);
 }
 
-/* The peer whose replica follows ours in the order of their numbers, so that all hosts are in one ring whatever is drawn. */
+/* The peer whose replica follows ours in the order of their numbers, so that all hosts are in one ring whatever is
+ * drawn. */
 static struct qp_peer *ring_neighbour(struct qp_core *core)
 {
     struct qp_peer *neighbour = NULL;

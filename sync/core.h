@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* core.h: the gossip core: streams, acknowledgements, joining, digests and repair, collection. No clock, no socket, no thread, no file: time and bytes come
- * in by calls, bytes go out by qp_core_next_out. The agent and the simulator link the same objects. PROTOCOL.md has the messages.
+/* core.h: the gossip core: streams, acknowledgements, joining, digests and repair, collection. No clock, no socket,
+ * no thread, no file: time and bytes come in by calls, bytes go out by qp_core_next_out. The agent and the simulator
+ * link the same objects. PROTOCOL.md has the messages.
  *
- * One thread calls all of it. Memory is bounded by what the store holds and by the number of peers; nothing queues: what a peer has not acknowledged is the tail of
- * the log, and the log has one place a key. */
+ * One thread calls all of it. Memory is bounded by what the store holds and by the number of peers; nothing queues:
+ * what a peer has not acknowledged is the tail of the log, and the log has one place a key. */
 #ifndef QP_SYNC_CORE_H
 #define QP_SYNC_CORE_H
 
@@ -57,11 +58,13 @@ struct qp_core_figures {
 int qp_core_new(const struct qp_core_config *config, const struct qp_store *store, uint64_t now_ms, struct qp_core **out);
 void qp_core_free(struct qp_core *core);
 
-/* A peer's number is its place, 0 to QP_PEERS_MAX - 1. 0, -EEXIST, -ENOSPC. Dropping forgets what was under way, nothing that was merged. */
+/* A peer's number is its place, 0 to QP_PEERS_MAX - 1. 0, -EEXIST, -ENOSPC. Dropping forgets what was under way,
+ * nothing that was merged. */
 int qp_core_peer_add(struct qp_core *core, const struct qp_peer_config *peer, uint64_t now_ms, uint32_t *number);
 void qp_core_peer_drop(struct qp_core *core, uint32_t number);
 
-/* The transport says that a peer can or cannot be reached: only a hint (what is under way is sent again from its mark). */
+/* The transport says that a peer can or cannot be reached: only a hint (what is under way is sent again from its
+ * mark). */
 void qp_core_peer_link(struct qp_core *core, uint32_t number, bool up, uint64_t now_ms);
 
 /* Anything may come: what is no frame is counted and forgotten. */
@@ -70,8 +73,8 @@ void qp_core_on_message(struct qp_core *core, uint32_t peer, const void *bytes, 
 /* A round if one is due. Returns when the next one is (unix ms). */
 uint64_t qp_core_on_tick(struct qp_core *core, uint64_t now_ms);
 
-/* The next frame to send, valid until the next call of the core. false: nothing. `sent` false gives it back: the transport is full, and what is to be said is said,
- * compacted, in a later round. */
+/* The next frame to send, valid until the next call of the core. false: nothing. `sent` false gives it back: the
+ * transport is full, and what is to be said is said, compacted, in a later round. */
 bool qp_core_next_out(struct qp_core *core, uint64_t now_ms, uint32_t *peer, const void **bytes, size_t *count);
 void qp_core_out_refused(struct qp_core *core, uint32_t peer);
 

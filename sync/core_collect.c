@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* core_collect.c: when a deleted key may be forgotten, and what is left of it. A tombstone goes when all who could bring a write from before it back hold it; its floor
- * stays as a grave for a while.
+/* core_collect.c: when a deleted key may be forgotten, and what is left of it. A tombstone goes when all who could
+ * bring a write from before it back hold it; its floor stays as a grave for a while.
  *
- * Who could. Whoever is in the ledger and not retired. A joiner gets everything that its giver holds, old writes too; its giver announces it (KNOWN) before the first chunk. We
- * count a host's holding at a place in its stream only when we have merged that stream up to there: a giver that says after the announcement that it holds the tombstone is counted
- * after we know of the joiner, and one that said so before had the tombstone, or its grave, to give. So holders that a relay told us of count as soon as our own mark has
- * passed them, not earlier. A configured host that was never heard may have joined elsewhere: it is waited for as long as a silent one. One that holds the key as another
- * kind has none of these writes: its refusal is its holding.
+ * Who could. Whoever is in the ledger and not retired. A joiner gets everything that its giver holds, old writes too;
+ * its giver announces it (KNOWN) before the first chunk. We count a host's holding at a place in its stream only when
+ * we have merged that stream up to there: a giver that says after the announcement that it holds the tombstone is
+ * counted after we know of the joiner, and one that said so before had the tombstone, or its grave, to give. So
+ * holders that a relay told us of count as soon as our own mark has passed them, not earlier. A configured host that
+ * was never heard may have joined elsewhere: it is waited for as long as a silent one. One that holds the key as
+ * another kind has none of these writes: its refusal is its holding.
  *
- * Who is asked. A joiner that came from somebody who had collected the tombstone already knows of our statement's place and has never heard it. So a tombstone that waits for a
- * peer which is there is said again now and then; who does not hold it answers with a grave, or takes it.
+ * Who is asked. A joiner that came from somebody who had collected the tombstone already knows of our statement's
+ * place and has never heard it. So a tombstone that waits for a peer which is there is said again now and then; who
+ * does not hold it answers with a grave, or takes it.
  *
- * Who is told. A grave is stated in our own stream, for those who wait for us, and is made before the entry may leave: a kill between the two leaves both, and the next round does
- * it again. Whoever gets the old tombstone later, from a joiner or a straggler, asks again by saying that he holds it; then we tell the grave once more
+ * Who is told. A grave is stated in our own stream, for those who wait for us, and is made before the entry may
+ * leave: a kill between the two leaves both, and the next round does it again. Whoever gets the old tombstone later,
+ * from a joiner or a straggler, asks again by saying that he holds it; then we tell the grave once more
  * (qp_grave_dig), for he may wait for us.
  *
- * The region of graves is open-addressed in windows of GRAVE_WINDOW places from the hash on; in a full window the oldest gives way. A grave is emptied by its hash
- * first and filled by its hash last, so that a kill leaves a grave or none. */
+ * The region of graves is open-addressed in windows of GRAVE_WINDOW places from the hash on; in a full window the
+ * oldest gives way. A grave is emptied by its hash first and filled by its hash last, so that a kill leaves a grave
+ * or none. */
 #include "core_internal.h"
 #include "plant.h"
 
@@ -77,7 +82,8 @@ static bool is_hearsay(const struct qp_core *core, uint32_t place)
     return core->log.note[qp_subject_grave(core, place)].flags & QP_NOTE_HEARSAY;
 }
 
-/* Which of two graves gives way: one of a key that we do not know and somebody says was deleted, for anybody can say that of any number of keys; then the older one. */
+/* Which of two graves gives way: one of a key that we do not know and somebody says was deleted, for anybody can say
+ * that of any number of keys; then the older one. */
 static bool gives_way(const struct qp_core *core, uint32_t place, uint32_t other)
 {
     if (is_hearsay(core, place) != is_hearsay(core, other))
@@ -85,8 +91,9 @@ static bool gives_way(const struct qp_core *core, uint32_t place, uint32_t other
     return core->graves[place].dug_ms < core->graves[other].dug_ms;
 }
 
-/* A free place, or that of the one that gives way. grave_count: hearsay puts out nothing. If it did, hosts whose tables are full would put out each other's, tell what is new to them
- * and hear again what they have put out, without end. */
+/* A free place, or that of the one that gives way. grave_count: hearsay puts out nothing. If it did, hosts whose
+ * tables are full would put out each other's, tell what is new to them and hear again what they have put out, without
+ * end. */
 static uint32_t make_room(struct qp_core *core, uint64_t hash, bool hearsay)
 {
     uint32_t worst = place_of(core, hash, 0);
@@ -145,7 +152,8 @@ void qp_grave_dig(struct qp_core *core, uint64_t key_hash, bool is_register, uin
     dig(core, key_hash, is_register, floor, state_it, false);
 }
 
-/* Where a place was given by another rule (the graves of another segment's file), the grave gets one by ours: there first, and then it leaves the old one. */
+/* Where a place was given by another rule (the graves of another segment's file), the grave gets one by ours: there
+ * first, and then it leaves the old one. */
 void qp_collect_init(struct qp_core *core)
 {
     for (uint32_t i = 0; i < core->grave_count; i++)
@@ -209,7 +217,8 @@ static enum qp_refusal meet(struct qp_core *core, const struct qp_wire_record *r
     return qp_key_merge(core, &item, &context);
 }
 
-/* A grave judges all others' points of its key: what is refused of a tombstone is refused of its grave, for it leaves no room for the next death, or lies in the future. */
+/* A grave judges all others' points of its key: what is refused of a tombstone is refused of its grave, for it leaves
+ * no room for the next death, or lies in the future. */
 static enum qp_refusal judge(const struct qp_core *core, const struct qp_wire_record *record)
 {
     if (!record->is_register && record->floor >= QP_PLAIN_EPOCH_HEARD_MAX)
@@ -269,8 +278,8 @@ static bool holds(const struct qp_state *state, const struct qp_replica *replica
     return false;
 }
 
-/* Whether a peer is there, and has not said that it holds: it may have joined from somebody who had collected the tombstone, knows of our statement's place and so never
- * heard it. */
+/* Whether a peer is there, and has not said that it holds: it may have joined from somebody who had collected the
+ * tombstone, knows of our statement's place and so never heard it. */
 static bool waits_for_peer(const struct qp_core *core, const struct qp_state *state)
 {
     for (uint32_t i = 0; i < core->peer_high; i++) {

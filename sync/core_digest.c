@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* core_digest.c: showing that hosts that have seen the same hold the same, and mending what does not.
  *
- * A digest is a sum over an origin's points, so that a change costs the change. Compared are digests of one origin: with the origin itself, at one place of its stream; or with a
- * relay, if the origin cannot be reached. A tombstone that only one of the two has heard yet makes a difference too, so a difference counts when it was
- * seen DIFFERENCES times in a row, and then costs an exchange that changes nothing which is right: the digests of the origin's 256 key ranges, and the contents of those that differ.
+ * A digest is a sum over an origin's points, so that a change costs the change. Compared are digests of one origin:
+ * with the origin itself, at one place of its stream; or with a relay, if the origin cannot be reached. A tombstone
+ * that only one of the two has heard yet makes a difference too, so a difference counts when it was seen DIFFERENCES
+ * times in a row, and then costs an exchange that changes nothing which is right: the digests of the origin's 256 key
+ * ranges, and the contents of those that differ.
  *
- * Each host mends itself only. From the origin it takes everything: what the origin holds of its own, and nothing else, up to the place in its stream at which it says so; but not what
- * it said before the place where we are, for since then we may have heard of its end. A relay only adds. Who lacks a point because it was deleted has a tombstone, a floor or a
- * grave that says so, and these decide; or all of them are gone, but then whoever was not away for that long has held the tombstone too, and who was away was fenced. Who lacks it and has
- * none of these has lost or refused it, and must not make others drop it. If it is a grave that decides, it is told again, for who still holds the point has missed it. Its own
- * points nobody mends.
+ * Each host mends itself only. From the origin it takes everything: what the origin holds of its own, and nothing
+ * else, up to the place in its stream at which it says so; but not what it said before the place where we are, for
+ * since then we may have heard of its end. A relay only adds. Who lacks a point because it was deleted has a
+ * tombstone, a floor or a grave that says so, and these decide; or all of them are gone, but then whoever was not
+ * away for that long has held the tombstone too, and who was away was fenced. Who lacks it and has none of these has
+ * lost or refused it, and must not make others drop it. If it is a grave that decides, it is told again, for who
+ * still holds the point has missed it. Its own points nobody mends.
  *
- * A range that is too large for a frame is told in several, each of them whole for a stretch of hashes: lost ones are missed, and asked for after the next
- * differences. Windows, tombstones and graves are not compared: windows end by themselves, tombstones at different times. */
+ * A range that is too large for a frame is told in several, each of them whole for a stretch of hashes: lost ones are
+ * missed, and asked for after the next differences. Windows, tombstones and graves are not compared: windows end by
+ * themselves, tombstones at different times. */
 #include "core_internal.h"
 #include "plant.h"
 
@@ -128,9 +133,10 @@ void qp_digest_forget(struct qp_core *core, struct qp_peer *peer)
     peer->repair = NULL;
 }
 
-/* We know of more of its stream than there is, and it does not hear us for that: somebody else has spoken in its name once, here or where we took our knowledge from; or its
- * segment is the image of a former day. One such word may be overtaken by its stream, so it takes some in a row, of one who has told us nothing of its stream in this life: whom it hears
- * it tells, and would not begin again for. */
+/* We know of more of its stream than there is, and it does not hear us for that: somebody else has spoken in its name
+ * once, here or where we took our knowledge from; or its segment is the image of a former day. One such word may be
+ * overtaken by its stream, so it takes some in a row, of one who has told us nothing of its stream in this life: whom
+ * it hears it tells, and would not begin again for. */
 static void hear_anew(struct qp_core *core, struct qp_peer *peer, uint64_t sequence)
 {
     struct qp_repairing *repair = peer->repair;
@@ -226,7 +232,8 @@ static int compare_places(const void *a, const void *b)
     return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
-/* The slots of the keys with hashes from `from` to `last`, in that order. NULL: no memory, or none (*count is 0 then). */
+/* The slots of the keys with hashes from `from` to `last`, in that order. NULL: no memory, or none (*count is 0
+ * then). */
 static struct place *collect_places(struct qp_core *core, uint64_t from, uint64_t last, uint32_t *count)
 {
     *count = 0;
@@ -250,7 +257,8 @@ static bool item_of(struct qp_core *core, const struct place *place, uint64_t or
            qp_wire_key_hash(core->key, key_bytes) == place->hash && qp_snapshot_item(core, origin, key_bytes, item);
 }
 
-/* As much of the present range as fits. Returns the hash with which the next frame begins; at the range's end the one behind it (0 after the last). */
+/* As much of the present range as fits. Returns the hash with which the next frame begins; at the range's end the one
+ * behind it (0 after the last). */
 static uint64_t put_range(struct qp_core *core, struct qp_wire_writer *writer, uint64_t origin, uint64_t from, uint64_t last)
 {
     uint32_t count;
@@ -426,7 +434,8 @@ static enum qp_refusal repair_item(struct word *word, const struct qp_item *item
     return why;
 }
 
-/* Goes through the keys of that stretch that the frame did not have; `whole`: it is the origin's, and says that they are not there. */
+/* Goes through the keys of that stretch that the frame did not have; `whole`: it is the origin's, and says that they
+ * are not there. */
 static void drop_the_others(struct word *word, bool whole)
 {
     struct qp_core *core = word->core;

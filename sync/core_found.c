@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* core_found.c: who has joined by himself, because nobody is there to join from. If all who can be reached have not joined either, it is the smallest replica among them. A
- * peer that was heard as joined is waited for (WAIT_FOR_JOINED_MS): a short silence must not make a second cluster of a joiner. Silence is enough for a new
- * segment only; one that has spoken before waits until it hears somebody, one that was made from an old file until it hears everybody. Who is gone for good is taken out of
- * the configuration; else he is waited for as long as his graves would be. */
+/* core_found.c: who has joined by himself, because nobody is there to join from. If all who can be reached have not
+ * joined either, it is the smallest replica among them. A peer that was heard as joined is waited for
+ * (WAIT_FOR_JOINED_MS): a short silence must not make a second cluster of a joiner. Silence is enough for a new
+ * segment only; one that has spoken before waits until it hears somebody, one that was made from an old file until it
+ * hears everybody. Who is gone for good is taken out of the configuration; else he is waited for as long as his
+ * graves would be. */
 #include "core_internal.h"
 
 #define FOUND_ROUNDS 10           /* who was not heard for so long at the start cannot be reached */

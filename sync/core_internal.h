@@ -8,8 +8,9 @@
 #include "map.h"
 #include "wire.h"
 
-/* The log is a list of subjects in the order in which our stream states them, newest last; each has one place, so that what a peer lacks is never more than one
- * statement a subject. Subjects are numbers: the slots of keys (from 1), then the graves, then the replicas that we announce. */
+/* The log is a list of subjects in the order in which our stream states them, newest last; each has one place, so
+ * that what a peer lacks is never more than one statement a subject. Subjects are numbers: the slots of keys (from
+ * 1), then the graves, then the replicas that we announce. */
 struct qp_slot_note {
     uint64_t stated;          /* place in our stream; 0: not in the log */
     uint64_t key_hash;        /* keys: qp_wire_key_hash, to notice that the slot has another key by now; 0: not seen yet */
@@ -43,7 +44,8 @@ struct qp_log {
     uint32_t *place;           /* by key_hash, open addressing: slots; 0: free */
     uint32_t place_mask;
     uint64_t count, tombs;
-    /* By peer: the last subject that it was sent, and the last that it has acknowledged; 0: before all. They move back when their subject leaves its place. */
+    /* By peer: the last subject that it was sent, and the last that it has acknowledged; 0: before all. They move
+     * back when their subject leaves its place. */
     struct {
         uint32_t sent, acked;
     } cursor[QP_PEERS_MAX];
@@ -136,7 +138,8 @@ struct qp_core {
     uint8_t *key;               /* QP_KEY_BYTES_MAX */
 };
 
-/* A word of the ledger or of a grave, which others may read at any time and a kill may follow: one store, in program order. */
+/* A word of the ledger or of a grave, which others may read at any time and a kill may follow: one store, in program
+ * order. */
 static inline void qp_ledger_put(uint64_t *word, uint64_t value)
 {
     *(volatile uint64_t *)word = value;
@@ -170,16 +173,16 @@ static inline uint32_t qp_subject_replica(const struct qp_core *core, uint32_t i
     return core->log.slots + core->grave_count + index;
 }
 
-/* Has a grave or an announcement told in our stream: it gets its number at the beginning of the next round, before that round's harvest. (The caller
- * has put 0 into the place where it stood.) */
+/* Has a grave or an announcement told in our stream: it gets its number at the beginning of the next round, before
+ * that round's harvest. (The caller has put 0 into the place where it stood.) */
 void qp_stream_tell(struct qp_core *core, uint32_t subject);
 
 /* ---- core_replica.c: the ledger's replicas ------------------------------------------------------------------------------- */
 
 /* The index of a replica; -1: not known. Replica 0 is ourselves. */
 int qp_replica_find(const struct qp_core *core, uint64_t id);
-/* The same, made if it is new: known from now on, announced in our stream at the next round (its `announced` is not 0 any more when that is done). -1: the
- * table is full. */
+/* The same, made if it is new: known from now on, announced in our stream at the next round (its `announced` is not 0
+ * any more when that is done). -1: the table is full. */
 int qp_replica_learn(struct qp_core *core, uint64_t id);
 void qp_replica_heard(struct qp_core *core, uint32_t index);
 void qp_replica_hear_anew(struct qp_core *core, struct qp_peer *peer); /* its stream, from the beginning */
@@ -215,7 +218,8 @@ void qp_replica_vouch(struct qp_core *core, uint64_t id, uint64_t key_hash);
 bool qp_replica_identify(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame);
 void qp_replica_bind_again(struct qp_core *core, struct qp_peer *peer); /* from the ledger: who it was */
 int qp_replica_init(struct qp_core *core);
-/* Retires who was silent for forget_after. A configured peer that was never heard counts as one that holds nothing, for as long. */
+/* Retires who was silent for forget_after. A configured peer that was never heard counts as one that holds nothing,
+ * for as long. */
 void qp_replica_retire(struct qp_core *core);
 uint64_t qp_replica_knowledge(void *core, uint64_t id); /* fits qp_merge_context */
 
@@ -244,7 +248,8 @@ bool qp_key_statement(struct qp_core *core, uint32_t slot, struct qp_item *out);
 
 /* ---- core_retry.c: what was refused is offered again ----------------------------------------------------------------------------- */
 
-/* A peer refused what we said last of this key: it is said again, after a while. false: there is no room to note that in its block. */
+/* A peer refused what we said last of this key: it is said again, after a while. false: there is no room to note that
+ * in its block. */
 bool qp_retry_refused(struct qp_core *core, const struct qp_peer *peer, uint32_t slot, uint8_t cause);
 void qp_retry_round(struct qp_core *core); /* marks those whose time has come, for the harvest that follows */
 
@@ -264,7 +269,8 @@ void qp_collect_round(struct qp_core *core);
 bool qp_grave_find(const struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t *floor);
 /* Remembers it (the higher floor wins); told in our stream at the next harvest if `state_it`. */
 void qp_grave_dig(struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t floor, bool state_it);
-/* A grave that was heard: a floor, and its teller holds. teller 0: a relay's. Why it is refused: MALFORMED and SKEW, counted and not asked for again. */
+/* A grave that was heard: a floor, and its teller holds. teller 0: a relay's. Why it is refused: MALFORMED and SKEW,
+ * counted and not asked for again. */
 enum qp_refusal qp_grave_heard(struct qp_core *core, const struct qp_wire_record *record, uint64_t teller);
 
 /* ---- core_stream.c: HELLO, DELTA, ACK ----------------------------------------------------------------------------------------- */
@@ -276,7 +282,8 @@ void qp_stream_on_ack(struct qp_core *core, struct qp_peer *peer, const struct q
 void qp_stream_answer(struct qp_core *core, struct qp_peer *peer); /* a HELLO, if it had none lately */
 void qp_stream_peer_round(struct qp_core *core, struct qp_peer *peer); /* what time alone makes due */
 void qp_stream_go_back(struct qp_core *core, struct qp_peer *peer);  /* to what it has acknowledged */
-/* Up to where a peer's stream was merged here. The ledger's knowledge stays below what was refused until the peer has heard of that. */
+/* Up to where a peer's stream was merged here. The ledger's knowledge stays below what was refused until the peer has
+ * heard of that. */
 uint64_t qp_stream_mark(const struct qp_core *core, const struct qp_peer *peer);
 void qp_stream_begin_again(struct qp_core *core, struct qp_peer *peer, uint64_t mark); /* what is under way is forgotten */
 
@@ -293,8 +300,9 @@ void qp_stream_head(const struct qp_core *core, const struct qp_peer *peer, uint
 void qp_snapshot_on_request(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame);
 size_t qp_snapshot_out(struct qp_core *core, struct qp_peer *peer);
 void qp_snapshot_forget(struct qp_core *core, struct qp_peer *peer);
-/* The key that was read into core->state, as others are told of it who cannot hear it from its origins: what has a place in some stream. origin: only what that
- * replica said, without tombstone; 0: everything. false: nothing. Points and holders are in core->point and core->holder. */
+/* The key that was read into core->state, as others are told of it who cannot hear it from its origins: what has a
+ * place in some stream. origin: only what that replica said, without tombstone; 0: everything. false: nothing. Points
+ * and holders are in core->point and core->holder. */
 bool qp_snapshot_item(struct qp_core *core, uint64_t origin, size_t key_bytes, struct qp_item *item);
 
 int qp_join_init(struct qp_core *core);
@@ -306,8 +314,8 @@ size_t qp_join_out(struct qp_core *core, struct qp_peer *peer);
 
 /* ---- core_found.c ------------------------------------------------------------------------------------------------------------------ */
 
-/* What a founder could bring back to life by being wrong: nothing, or what it stated itself (who went on without it has retired it, and will fence it),
- * or an old file's contents under a new name, which nobody can tell from news. */
+/* What a founder could bring back to life by being wrong: nothing, or what it stated itself (who went on without it
+ * has retired it, and will fence it), or an old file's contents under a new name, which nobody can tell from news. */
 enum qp_past { QP_PAST_NONE, QP_PAST_OWN, QP_PAST_OF_A_FILE };
 
 enum qp_past qp_found_past(const struct qp_core *core);
@@ -317,9 +325,10 @@ bool qp_found_is_founder(const struct qp_core *core, uint64_t waited_ms);
 
 /* ---- core_digest.c ----------------------------------------------------------------------------------------------------------------- */
 
-/* Adds (sign 1) or takes away (-1) what a state contributes: a plain counter all points that are in it and have a sequence, dead or alive (workers delete and
- * leave the points in place; they are taken away when the agent drops them); a register its version, if it has a sequence and is no remove. core_key.c calls it with states
- * that have only what has changed. Nothing for limits. */
+/* Adds (sign 1) or takes away (-1) what a state contributes: a plain counter all points that are in it and have a
+ * sequence, dead or alive (workers delete and leave the points in place; they are taken away when the agent drops
+ * them); a register its version, if it has a sequence and is no remove. core_key.c calls it with states that have
+ * only what has changed. Nothing for limits. */
 void qp_digest_account(struct qp_core *core, uint64_t key_hash, const struct qp_state *state, int sign);
 void qp_digest_round(struct qp_core *core);
 void qp_digest_on_digest(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame);

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* core_join.c: how a host comes to speak: a new segment, or one that was away too long (fenced). It takes in the whole of what one joined host holds, and has joined when
- * the last chunk is merged; before, it states nothing and gives nothing, for it may hold what was deleted while it could not hear of it.
+/* core_join.c: how a host comes to speak: a new segment, or one that was away too long (fenced). It takes in the
+ * whole of what one joined host holds, and has joined when the last chunk is merged; before, it states nothing and
+ * gives nothing, for it may hold what was deleted while it could not hear of it.
  *
- * What goes. The giver lacks it and had it: it is at or below the giver's knowledge of its stream. In a key that the snapshot has, the merge drops such points; keys that the snapshot
- * did not have are gone through after its end. Of other replicas' points those go too that are above our own knowledge and below nobody's: a snapshot that was broken off
- * has brought them, nobody may have known of us by then, and whoever made them will say them again. Our own ones above the giver's knowledge are news, and stay.
+ * What goes. The giver lacks it and had it: it is at or below the giver's knowledge of its stream. In a key that the
+ * snapshot has, the merge drops such points; keys that the snapshot did not have are gone through after its end. Of
+ * other replicas' points those go too that are above our own knowledge and below nobody's: a snapshot that was broken
+ * off has brought them, nobody may have known of us by then, and whoever made them will say them again. Our own ones
+ * above the giver's knowledge are news, and stay.
  *
- * What is known. Our knowledge is raised once, at the complete end, to the giver's as it was before the walk; not beyond what was refused for want of room, time or another kind:
- * that comes again by its own stream. Killed at any instruction before `joined` is written, we take another snapshot: everything above can be done twice.
+ * What is known. Our knowledge is raised once, at the complete end, to the giver's as it was before the walk; not
+ * beyond what was refused for want of room, time or another kind: that comes again by its own stream. Killed at any
+ * instruction before `joined` is written, we take another snapshot: everything above can be done twice.
  *
- * Who gives. A joined peer that may relay; first the one that has fenced us, since it knows what we lack. A giver that is silent is left for another one, if there is
- * another: with a new number, from the beginning, for two walks do not make one. Chunks are taken in order only; one that was lost is asked for again after a while.
+ * Who gives. A joined peer that may relay; first the one that has fenced us, since it knows what we lack. A giver
+ * that is silent is left for another one, if there is another: with a new number, from the beginning, for two walks
+ * do not make one. Chunks are taken in order only; one that was lost is asked for again after a while.
  *
- * Two hosts that were cut off from each other fence each other. One has to go first: the one with the greater id. The other one is told again when the first one has
- * joined, which by then is not fenced here any more. Who may not give cannot cure whom he fences: he is not obeyed, and gives up after a while (INSIST_MS); what his side
- * deleted he tells by graves, and only after twice forget_after are those gone. */
+ * Two hosts that were cut off from each other fence each other. One has to go first: the one with the greater id. The
+ * other one is told again when the first one has joined, which by then is not fenced here any more. Who may not give
+ * cannot cure whom he fences: he is not obeyed, and gives up after a while (INSIST_MS); what his side deleted he
+ * tells by graves, and only after twice forget_after are those gone. */
 #include "core_internal.h"
 
 #include <errno.h>
@@ -102,7 +108,8 @@ void qp_join_fence(struct qp_core *core, struct qp_peer *by)
         taking->fenced_by = id_of(core, by);
     if (core->join != QP_JOIN_DONE)
         return;
-    /* Who was taking a snapshot from us has taken in what we may have to drop: it is announced anew, and begins again. */
+    /* Who was taking a snapshot from us has taken in what we may have to drop: it is announced anew, and begins
+     * again. */
     for (uint32_t i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++) {
         qp_ledger_put(&core->ledger->replica[i].announced, 0);
         qp_stream_tell(core, qp_subject_replica(core, i));
@@ -244,7 +251,8 @@ static void ask_from_start(struct qp_core *core, struct qp_peer *peer)
     core->join = QP_JOIN_ASKING;
 }
 
-/* The next one that may give, after the present giver: who has fenced us before all others, then who is not fenced here. */
+/* The next one that may give, after the present giver: who has fenced us before all others, then who is not fenced
+ * here. */
 static struct qp_peer *choose_giver(struct qp_core *core)
 {
     const struct qp_taking *taking = core->taking;
@@ -342,7 +350,8 @@ size_t qp_join_out(struct qp_core *core, struct qp_peer *peer)
 
 /* ---- taking in ---------------------------------------------------------------------------------------------------------------------------- */
 
-/* A block names replicas by their places in the ledger. The giver may have learnt of some since it read its knowledge. */
+/* A block names replicas by their places in the ledger. The giver may have learnt of some since it read its
+ * knowledge. */
 static void learn_all(struct qp_core *core, const struct qp_item *item)
 {
     for (uint32_t i = 0; i < item->point_count; i++)
@@ -372,8 +381,9 @@ static void take_item(struct qp_core *core, struct qp_peer *peer, const struct q
         core->log.note[slot].flags |= QP_NOTE_CONFIRMED;
 }
 
-/* Whether the giver has never heard of any stream that our file knows of: it is of a cluster that was founded without those who had. It cannot say what of the file was deleted
- * since, so another giver is looked for, until nobody can, or for long enough. */
+/* Whether the giver has never heard of any stream that our file knows of: it is of a cluster that was founded without
+ * those who had. It cannot say what of the file was deleted since, so another giver is looked for, until nobody can,
+ * or for long enough. */
 static bool is_ignorant(struct qp_core *core)
 {
     struct qp_taking *taking = core->taking;
@@ -392,7 +402,8 @@ static bool is_ignorant(struct qp_core *core)
     return !all;
 }
 
-/* The first chunk begins with what the giver knows; without it nothing that follows means anything. false: this is no giver, or none for us. */
+/* The first chunk begins with what the giver knows; without it nothing that follows means anything. false: this is no
+ * giver, or none for us. */
 static bool take_records(struct qp_core *core, struct qp_peer *peer)
 {
     struct qp_taking *taking = core->taking;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* core_key.c: every change of a key by the agent (a harvest, a merge, a drop), with all that follows from it: the digests, the list of tombstones, the takers'
- * remote totals, and the mark that makes the next harvest say what is new.
+/* core_key.c: every change of a key by the agent (a harvest, a merge, a drop), with all that follows from it: the
+ * digests, the list of tombstones, the takers' remote totals, and the mark that makes the next harvest say what is
+ * new.
  *
- * What follows is worked out by difference, from the state as an edit found it and as it left it. A worker may be faster, then the edit runs again and only the last
- * run counts. Books are kept of what is in a block, dead or alive: workers append to a block and take nothing out, so that no change of theirs escapes the difference. */
+ * What follows is worked out by difference, from the state as an edit found it and as it left it. A worker may be
+ * faster, then the edit runs again and only the last run counts. Books are kept of what is in a block, dead or alive:
+ * workers append to a block and take nothing out, so that no change of theirs escapes the difference. */
 #include "core_internal.h"
 #include "plant.h"
 
@@ -64,7 +66,8 @@ static bool take_alike(struct qp_state *b, uint32_t done, const struct qp_point 
     return false;
 }
 
-/* Leaves in both only what the other has not. Any order is right; in that of the blocks nearly everything is found at once. */
+/* Leaves in both only what the other has not. Any order is right; in that of the blocks nearly everything is found at
+ * once. */
 static void leave_difference(struct qp_state *a, struct qp_state *b)
 {
     uint32_t kept = 0, done = 0;
@@ -127,8 +130,8 @@ static bool waits_for_holders(const struct qp_state *state)
     return state->kind != QP_KIND_LIMIT && state->deleted && state->tombstone.timestamp && !state->collect;
 }
 
-/* The word for the takers is tagged with the epoch that it is of, so an old one is void when a worker has begun another epoch; it comes back with the harvest of that
- * change, which comes by here too, published or not. */
+/* The word for the takers is tagged with the epoch that it is of, so an old one is void when a worker has begun
+ * another epoch; it comes back with the harvest of that change, which comes by here too, published or not. */
 static void tell_takers(struct qp_core *core, uint32_t slot, const struct qp_state *state)
 {
     uint64_t epoch[2], count[2];
@@ -160,8 +163,9 @@ static void forget(struct qp_core *core, uint32_t slot)
     note->flags &= QP_NOTE_RETRY; /* it stays in that list until its turn */
 }
 
-/* A key may have left a slot unseen, and come back in another one. The former slot's note gives it up now: if it still had the name when the key comes back there, nobody would
- * enter it once more, and the key would not be found by its hash any more: no grave would reach it. */
+/* A key may have left a slot unseen, and come back in another one. The former slot's note gives it up now: if it
+ * still had the name when the key comes back there, nobody would enter it once more, and the key would not be found
+ * by its hash any more: no grave would reach it. */
 static void own(struct qp_core *core, uint32_t slot, uint64_t key_hash)
 {
     if (core->log.note[slot].key_hash == key_hash)
@@ -272,9 +276,10 @@ static int merge_rule(struct change *change, struct qp_state *state)
     return qp_rules_merge(state, change->item, change->context, &change->why);
 }
 
-/* Somebody still waits for us to say that we hold a tombstone which everybody holds: the grave says so, once more; or anew, if it is gone. The tombstone may not have been
- * here, though: its origin has said it again since, at a place that we have not reached, and the former place was left empty. So what we say, we do: the key is harvested
- * under the grave. */
+/* Somebody still waits for us to say that we hold a tombstone which everybody holds: the grave says so, once more; or
+ * anew, if it is gone. The tombstone may not have been here, though: its origin has said it again since, at a place
+ * that we have not reached, and the former place was left empty. So what we say, we do: the key is harvested under
+ * the grave. */
 static void tell_grave_again(struct qp_core *core, const struct qp_item *item, uint64_t key_hash, uint32_t slot,
                              const struct qp_merge_context *context, enum qp_refusal why)
 {
@@ -347,8 +352,8 @@ static int harvest_rule(struct change *change, struct qp_state *state)
     return change->stamped ? result : followed;
 }
 
-/* The number is the ledger's before the block says it, so that nobody gives it again if we are killed in between; it is given back only
- * when it is certain that no block has it. */
+/* The number is the ledger's before the block says it, so that nobody gives it again if we are killed in between; it
+ * is given back only when it is certain that no block has it. */
 static int stamp(struct qp_core *core, uint32_t slot, struct change *change)
 {
     uint64_t last = core->ledger->sequence;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* core_log.c: the log of our stream: what was stated when, one place a subject; the list of tombstones; and which slot holds the key with a hash. Lists
- * through an array of notes, nothing else: a change costs the same however much is held. */
+/* core_log.c: the log of our stream: what was stated when, one place a subject; the list of tombstones; and which
+ * slot holds the key with a hash. Lists through an array of notes, nothing else: a change costs the same however much
+ * is held. */
 #include "core_internal.h"
 
 #include <errno.h>
@@ -138,8 +139,8 @@ void qp_log_tomb_remove(struct qp_log *log, uint32_t slot)
 
 /* ---- which slot has a key ----------------------------------------------------------------------------------------------------- */
 
-/* Hosts choose keys, so somebody can choose many of one hash's low bits: the table is never more than half full, and a long run costs only who
- * may write keys anyway. */
+/* Hosts choose keys, so somebody can choose many of one hash's low bits: the table is never more than half full, and
+ * a long run costs only who may write keys anyway. */
 static uint32_t home(const struct qp_log *log, uint64_t key_hash)
 {
     return (uint32_t)(key_hash ^ (key_hash >> 32)) & log->place_mask;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_rebuild.c: the start: the segment is the state, and what the core keeps beside it (the log's order, the digests, the list of tombstones, the takers' remote
- * totals) is made from it. */
+/* core_rebuild.c: the start: the segment is the state, and what the core keeps beside it (the log's order, the
+ * digests, the list of tombstones, the takers' remote totals) is made from it. */
 #include "core_internal.h"
 
 #include <errno.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* core_replica.c: the replicas of the ledger: who is known, whose key is whose, who is silent for too long.
  *
- * A replica is one segment's life, and a key is a host. The first id that a key brings is bound to it, here and in the ledger. A host that has made its segment anew
- * comes with another id under its key, and so does a second host that was given the same key by mistake: they are told apart by the silence of the id that is bound. While
- * that is heard the other one is refused, and counted; once it was silent for longer than a host that lives can be, a HELLO of the other one replaces
- * it. What the former replica counted stays, and the replica is waited for until it retires. */
+ * A replica is one segment's life, and a key is a host. The first id that a key brings is bound to it, here and in
+ * the ledger. A host that has made its segment anew comes with another id under its key, and so does a second host
+ * that was given the same key by mistake: they are told apart by the silence of the id that is bound. While that is
+ * heard the other one is refused, and counted; once it was silent for longer than a host that lives can be, a HELLO
+ * of the other one replaces it. What the former replica counted stays, and the replica is waited for until it
+ * retires. */
 #include "core_internal.h"
 #include "plant.h"
 
@@ -98,7 +100,8 @@ void qp_replica_heard(struct qp_core *core, uint32_t index)
 
 /* ---- whose key is whose -------------------------------------------------------------------------------------------------- */
 
-/* The replica is nobody's any more, and what was said in its name is not known to be its: its stream is heard from the beginning. */
+/* The replica is nobody's any more, and what was said in its name is not known to be its: its stream is heard from
+ * the beginning. */
 static void unbind(struct qp_core *core, uint32_t index)
 {
     struct qp_replica *replica = &core->ledger->replica[index];
@@ -116,9 +119,10 @@ static void unbind(struct qp_core *core, uint32_t index)
     }
 }
 
-/* A relay says by whose key a replica has come to it. Who has a good key and is quick could be the first to bring another host's replica to us, so that the other one is
- * refused; against that the relay's word counts: for a replica that no key has brought here; before we have joined, for every one, since our giver is believed all
- * that he says; and later, if there is something against the key that it is bound to (is_squatted). */
+/* A relay says by whose key a replica has come to it. Who has a good key and is quick could be the first to bring
+ * another host's replica to us, so that the other one is refused; against that the relay's word counts: for a replica
+ * that no key has brought here; before we have joined, for every one, since our giver is believed all that he says;
+ * and later, if there is something against the key that it is bound to (is_squatted). */
 void qp_replica_vouch(struct qp_core *core, uint64_t id, uint64_t key_hash)
 {
     int index = qp_replica_find(core, id);
@@ -136,24 +140,26 @@ static uint64_t hash_of(const struct qp_peer *peer)
     return qp_wire_hash(peer->config.key, sizeof peer->config.key);
 }
 
-/* Longer than a host that lives is, under the name that is bound to its key. (That others know of that name, which lets a retired replica be waited for again, is no
- * sign of life.) */
+/* Longer than a host that lives is, under the name that is bound to its key. (That others know of that name, which
+ * lets a retired replica be waited for again, is no sign of life.) */
 static bool is_silent(const struct qp_core *core, const struct qp_peer *peer)
 {
     uint64_t since_ms = peer->heard_ms > peer->added_ms ? peer->heard_ms : peer->added_ms;
     return core->now_ms > since_ms && core->now_ms - since_ms > QP_REACHED_MS;
 }
 
-/* Silence alone gives a name only to who has none, or away from who has used others too: else whoever is away before it was heard to say anything loses its name to
- * any liar. */
+/* Silence alone gives a name only to who has none, or away from who has used others too: else whoever is away before
+ * it was heard to say anything loses its name to any liar. */
 static bool may_claim(const struct qp_peer *peer, const struct qp_peer *holder)
 {
     return peer->replica_index == 0 || holder->changes || holder->figures.conflicts;
 }
 
-/* Whether a replica is said to be another key's, and wrongly: by a relay, while that key's host is there under another name; by that key itself, which has left the
- * name since (its segment is gone: who comes with it now can do no more with it than with a name of his own), or never said anything in it and is silent, or goes on to use
- * several names in turn; or has used several, and a relay says that this one is not its own. (Who only ever uses one name, and had it first, is believed; no host can tell.) */
+/* Whether a replica is said to be another key's, and wrongly: by a relay, while that key's host is there under
+ * another name; by that key itself, which has left the name since (its segment is gone: who comes with it now can do
+ * no more with it than with a name of his own), or never said anything in it and is silent, or goes on to use several
+ * names in turn; or has used several, and a relay says that this one is not its own. (Who only ever uses one name,
+ * and had it first, is believed; no host can tell.) */
 static bool is_squatted(const struct qp_core *core, const struct qp_peer *peer, const struct qp_replica *replica)
 {
     uint32_t number;
@@ -213,8 +219,8 @@ static bool may_bind(const struct qp_core *core, const struct qp_peer *peer, con
     return frame->type == QP_FRAME_HELLO && is_silent(core, peer);
 }
 
-/* A host that was configured and silent for forget_after was not waited for: tombstones may have been collected without it. If it has joined
- * elsewhere meanwhile, it was from somebody who was cut off too. */
+/* A host that was configured and silent for forget_after was not waited for: tombstones may have been collected
+ * without it. If it has joined elsewhere meanwhile, it was from somebody who was cut off too. */
 static bool comes_too_late(const struct qp_core *core, const struct qp_peer *peer, const struct qp_frame *frame)
 {
     return peer->state == QP_PEER_SILENT && (frame->flags & QP_FRAME_JOINED) && core->now_ms > peer->added_ms &&
@@ -283,7 +289,8 @@ void qp_replica_bind_again(struct qp_core *core, struct qp_peer *peer)
     }
 }
 
-/* Which keys the agent before us had refused is not known any more: its stream is heard again from the first of them. Killed between the two, the next one does it. */
+/* Which keys the agent before us had refused is not known any more: its stream is heard again from the first of them.
+ * Killed between the two, the next one does it. */
 static void hear_again(struct qp_replica *replica)
 {
     qp_ledger_put(&replica->knowledge, qp_replica_whole(replica->knowledge, replica->hole));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* core_retry.c: what a peer refused is offered again, at growing distance: its clock may be put right, its strategy changed, its segment have room again. What
- * is due lies in one queue for each distance, so that a round costs a look at some few of them. */
+/* core_retry.c: what a peer refused is offered again, at growing distance: its clock may be put right, its strategy
+ * changed, its segment have room again. What is due lies in one queue for each distance, so that a round costs a look
+ * at some few of them. */
 #include "core_internal.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@ struct refusal {
     uint64_t holder, holder_sequence; /* who counts as holding the tombstone; 0: nobody */
 };
 
-/* Who refuses a tombstone because the key is of another kind there has nothing that it could kill: he counts as one who holds it. */
+/* Who refuses a tombstone because the key is of another kind there has nothing that it could kill: he counts as one
+ * who holds it. */
 static void add_holder(struct qp_state *state, uint64_t replica, uint64_t sequence)
 {
     for (uint32_t i = 0; i < state->holder_count; i++) {
@@ -24,8 +26,8 @@ static void add_holder(struct qp_state *state, uint64_t replica, uint64_t sequen
         state->holder[state->holder_count++] = (struct qp_holder){replica, sequence};
 }
 
-/* From now on the block says that there is something to say. Whoever is the agent when its time comes (or the next agent, in its first
- * harvest) says it. */
+/* From now on the block says that there is something to say. Whoever is the agent when its time comes (or the next
+ * agent, in its first harvest) says it. */
 static int unstate(struct qp_state *state, void *arg)
 {
     const struct refusal *refusal = arg;

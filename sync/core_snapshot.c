@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* core_snapshot.c: giving a snapshot. Everything that has a place in some stream: the giver's knowledge of the streams, then the keys, then the graves; in chunks that are
- * asked for by a cursor.
+/* core_snapshot.c: giving a snapshot. Everything that has a place in some stream: the giver's knowledge of the
+ * streams, then the keys, then the graves; in chunks that are asked for by a cursor.
  *
- * The order is what makes it whole. First the joiner is announced in our own stream, so that who counts our holding of a later tombstone waits for the joiner as well
- * (core_collect.c). Then our knowledge is read, then the keys are walked: whatever has a place at or below that knowledge, and is not met in the walk, was dead by
- * then. The graves come last: a key that was collected before the walk reached it has left one. What is merged behind the walk's back has a
- * place above that knowledge, and comes to the joiner by its own stream. Points that are in no stream yet are not given, for the same reason.
+ * The order is what makes it whole. First the joiner is announced in our own stream, so that who counts our holding
+ * of a later tombstone waits for the joiner as well (core_collect.c). Then our knowledge is read, then the keys are
+ * walked: whatever has a place at or below that knowledge, and is not met in the walk, was dead by then. The graves
+ * come last: a key that was collected before the walk reached it has left one. What is merged behind the walk's back
+ * has a place above that knowledge, and comes to the joiner by its own stream. Points that are in no stream yet are
+ * not given, for the same reason.
  *
- * Of a stream of which we have refused something we say that we know what is before that: who takes what else we lack for deleted would be wrong.
+ * Of a stream of which we have refused something we say that we know what is before that: who takes what else we lack
+ * for deleted would be wrong.
  *
- * A cursor is [place of the announcement 32 | place in the walk 32]. Nothing else is needed to go on: lost chunks are made again from what is there by then, and a restarted giver
- * goes on where the joiner stands. But not if the joiner was retired meanwhile, or we were fenced, or somebody asked anew: then it is announced anew, the cursor is of another
- * walk, and the answer is to begin again. Chunks of two walks cannot be mixed for the same reason: they do not join on. */
+ * A cursor is [place of the announcement 32 | place in the walk 32]. Nothing else is needed to go on: lost chunks are
+ * made again from what is there by then, and a restarted giver goes on where the joiner stands. But not if the joiner
+ * was retired meanwhile, or we were fenced, or somebody asked anew: then it is announced anew, the cursor is of
+ * another walk, and the answer is to begin again. Chunks of two walks cannot be mixed for the same reason: they do
+ * not join on. */
 #include "core_internal.h"
 #include "plant.h"
 
@@ -173,8 +178,8 @@ static void go_on(struct qp_core *core, struct qp_giving *giving, uint32_t place
     }
     if (place < giving->base)
         return; /* an old request that took its time */
-    /* The same request again: the chunks were lost, unless it crossed them. A place that none of them ends at: they were cut otherwise the last time. Either way not
-     * oftener than that, however many requests there are. */
+    /* The same request again: the chunks were lost, unless it crossed them. A place that none of them ends at: they
+     * were cut otherwise the last time. Either way not oftener than that, however many requests there are. */
     if (giving->under_way && is_soon(core, giving))
         return;
     giving->base = giving->next = place;
@@ -241,7 +246,8 @@ size_t qp_snapshot_out(struct qp_core *core, struct qp_peer *peer)
     if (!giving)
         return 0;
     if (core->join != QP_JOIN_DONE || peer->joined) {
-        /* Not at once: who says in turn that it has joined and that it has not would begin anew each time, and get its chunks at once. */
+        /* Not at once: who says in turn that it has joined and that it has not would begin anew each time, and get
+         * its chunks at once. */
         if (core->join != QP_JOIN_DONE || !is_soon(core, giving))
             qp_snapshot_forget(core, peer);
         return 0;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* core_stream.c: one host's stream to another: HELLO, DELTA, ACK.
  *
- * What is on its way can be lost, doubled and overtaken; what counts is one number a direction, the mark: everything stated up to there was merged by the
- * receiver. A delta says where it begins (base); who lacks something before that leaves it alone and says where he is. Items that were refused are listed in
- * every acknowledgement until a delta shows (by its mark) that one of these acknowledgements has arrived; till then the receiver's ledger has a knowledge below
- * the first of them, so that it is offered again if the receiver is killed; and the sender notes in the key's own block that there is something to say,
- * before it counts the acknowledgement. */
+ * What is on its way can be lost, doubled and overtaken; what counts is one number a direction, the mark: everything
+ * stated up to there was merged by the receiver. A delta says where it begins (base); who lacks something before that
+ * leaves it alone and says where he is. Items that were refused are listed in every acknowledgement until a delta
+ * shows (by its mark) that one of these acknowledgements has arrived; till then the receiver's ledger has a knowledge
+ * below the first of them, so that it is offered again if the receiver is killed; and the sender notes in the key's
+ * own block that there is something to say, before it counts the acknowledgement. */
 #include "core_internal.h"
 #include "plant.h"
 
@@ -128,7 +129,8 @@ void qp_stream_peer_round(struct qp_core *core, struct qp_peer *peer)
 void qp_stream_on_hello(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame)
 {
     peer->version = (uint32_t)(frame->version_max < core->config.wire_version ? frame->version_max : core->config.wire_version);
-    /* Answered at once if it does not know who we are, and when it is new to us: it needs our mark. Else too, now and then: our last one may have been lost. */
+    /* Answered at once if it does not know who we are, and when it is new to us: it needs our mark. Else too, now and
+     * then: our last one may have been lost. */
     if (frame->origin == 0)
         peer->wants_hello = true;
     qp_stream_answer(core, peer);
@@ -187,7 +189,8 @@ static void owe(struct qp_core *core, struct qp_peer *peer, const struct qp_wire
         peer->owes_these = false;
 }
 
-/* It has said all that it says of a key, and that was taken in. With the last one that it owed, we lack nothing of its stream but what is dead. */
+/* It has said all that it says of a key, and that was taken in. With the last one that it owed, we lack nothing of
+ * its stream but what is dead. */
 static void pay(struct qp_core *core, struct qp_peer *peer, uint64_t key_hash)
 {
     struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
@@ -313,7 +316,8 @@ static uint64_t take_records(struct qp_core *core, struct qp_peer *peer, const s
 void qp_stream_on_delta(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame)
 {
     peer->streams = true;
-    /* A fenced host must not know more while what it holds is stale, and a retired one must not speak: nothing is acknowledged, they come again. */
+    /* A fenced host must not know more while what it holds is stale, and a retired one must not speak: nothing is
+     * acknowledged, they come again. */
     if (!core->ledger->joined || qp_replica_is_retired(core, peer)) {
         qp_stream_answer(core, peer);
         return;

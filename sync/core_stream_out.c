@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_stream_out.c: what is sent of our stream: HELLO, ACK, DELTA. A delta is cut anywhere: what it says ends at the place of the last thing in it, or, when the log's end is
- * reached, at the last number that was given. */
+/* core_stream_out.c: what is sent of our stream: HELLO, ACK, DELTA. A delta is cut anywhere: what it says ends at the
+ * place of the last thing in it, or, when the log's end is reached, at the last number that was given. */
 #include "core_internal.h"
 
 void qp_stream_head(const struct qp_core *core, const struct qp_peer *peer, uint8_t type, struct qp_frame *out)

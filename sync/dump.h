@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* dump.h: a segment's counters to a file and back: for a backup, for another host, across a reboot. A file is merged in as if a host had told of it, so loading
- * one twice, or an old one, counts nothing twice. What never leaves a host (buckets, what is in flight, scope=host) is not in it. The format: PROTOCOL.md. */
+/* dump.h: a segment's counters to a file and back: for a backup, for another host, across a reboot. A file is merged
+ * in as if a host had told of it, so loading one twice, or an old one, counts nothing twice. What never leaves a host
+ * (buckets, what is in flight, scope=host) is not in it. The format: PROTOCOL.md. */
 #ifndef QP_SYNC_DUMP_H
 #define QP_SYNC_DUMP_H
 
@@ -23,11 +24,12 @@ struct qp_dump_figures {
 
 #define QP_DUMP_SENTENCE_BYTES 320
 
-/* Writes the file, as a whole or not at all: under a temporary name beside it, which takes its place when it is safe on the disk. An agent may be at work. 0, or a negative
- * code with one sentence that says what is wrong. */
+/* Writes the file, as a whole or not at all: under a temporary name beside it, which takes its place when it is safe
+ * on the disk. An agent may be at work. 0, or a negative code with one sentence that says what is wrong. */
 int qp_dump_save(struct quipu *q, const char *path, struct qp_dump_figures *out, char sentence[QP_DUMP_SENTENCE_BYTES]);
 
-/* Merges a file in, after all of it was checked; as above. -EBUSY: an agent is at work; -EBADMSG: it is no such file, or not all of one. */
+/* Merges a file in, after all of it was checked; as above. -EBUSY: an agent is at work; -EBADMSG: it is no such file,
+ * or not all of one. */
 int qp_dump_load(struct quipu *q, const char *path, struct qp_dump_figures *out, char sentence[QP_DUMP_SENTENCE_BYTES]);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dump_file.c: head, frames and end of a dump's file. Each frame is one of the wire's, sealed for itself; the hash at the end finds a frame that is missing, doubled or of
- * another file. */
+/* dump_file.c: head, frames and end of a dump's file. Each frame is one of the wire's, sealed for itself; the hash at
+ * the end finds a frame that is missing, doubled or of another file. */
 #define XXH_INLINE_ALL
 #define XXH_STATIC_LINKING_ONLY
 #include "dump_file.h"

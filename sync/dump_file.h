@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dump_file.h: the file of a dump, written and read record by record. A stranger may have made it: it is checked to its last byte before a record of it is
- * believed. Byte by byte: PROTOCOL.md. */
+/* dump_file.h: the file of a dump, written and read record by record. A stranger may have made it: it is checked to
+ * its last byte before a record of it is believed. Byte by byte: PROTOCOL.md. */
 #ifndef QP_SYNC_DUMP_FILE_H
 #define QP_SYNC_DUMP_FILE_H
 
@@ -36,9 +36,11 @@ int qp_dump_file_begin(struct qp_dump_file *dump, FILE *file, const struct qp_du
 int qp_dump_file_put(struct qp_dump_file *dump, const struct qp_wire_record *record);
 int qp_dump_file_end(struct qp_dump_file *dump);
 
-/* Reads the head, from where the file stands: 0; -EBADMSG: it is none; -EPROTONOSUPPORT: of a version that we do not know; the file's errno. */
+/* Reads the head, from where the file stands: 0; -EBADMSG: it is none; -EPROTONOSUPPORT: of a version that we do not
+ * know; the file's errno. */
 int qp_dump_file_open(struct qp_dump_file *dump, FILE *file);
-/* The next record: 1; 0: that was all, and the file is whole; -EBADMSG; the file's errno. What a record points to lasts until the next call. */
+/* The next record: 1; 0: that was all, and the file is whole; -EBADMSG; the file's errno. What a record points to
+ * lasts until the next call. */
 int qp_dump_file_next(struct qp_dump_file *dump, struct qp_wire_record *out);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* dump_load.c: a file into a segment. The file is read twice: first to its end, to see that it is whole, then to merge it, through the core, as what a joiner is
- * given: a relay's word, from the time at which the file was written.
+/* dump_load.c: a file into a segment. The file is read twice: first to its end, to see that it is whole, then to
+ * merge it, through the core, as what a joiner is given: a relay's word, from the time at which the file was written.
  *
- * A segment that has not joined takes over what the file knows of streams: then a peer that knows more drops what was deleted since, and one that knows less does
- * not drop what only the file has. One that has joined does not: its knowledge comes from the streams themselves. */
+ * A segment that has not joined takes over what the file knows of streams: then a peer that knows more drops what was
+ * deleted since, and one that knows less does not drop what only the file has. One that has joined does not: its
+ * knowledge comes from the streams themselves. */
 #include "dump.h"
 
 #include <errno.h>
@@ -119,7 +120,8 @@ static int follow(struct qp_state *state, void *arg)
     return qp_rules_follow_floor(state, grave->self, grave->floor);
 }
 
-/* A key that is held here and was deleted there, so long ago that everybody there has done with it. In a conversation that cannot be: they would have waited for us. */
+/* A key that is held here and was deleted there, so long ago that everybody there has done with it. In a conversation
+ * that cannot be: they would have waited for us. */
 static void take_grave(struct loading *l, const struct qp_wire_record *record)
 {
     struct qp_core *core = l->core;

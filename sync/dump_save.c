@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* dump_save.c: a segment's counters to a file.
  *
- * While no agent is at work, what was counted since the last harvest is in no stream. It is put into the file as the next harvest would say it, under the next number of the
- * stream, and nothing of that is written into the segment: a dump changes nothing. While an agent is at work, the file has what that has said, which is not older than a round. */
+ * While no agent is at work, what was counted since the last harvest is in no stream. It is put into the file as the
+ * next harvest would say it, under the next number of the stream, and nothing of that is written into the segment: a
+ * dump changes nothing. While an agent is at work, the file has what that has said, which is not older than a round. */
 #include "dump.h"
 
 #include <errno.h>
@@ -34,8 +35,8 @@ static uint64_t peek(const uint64_t *word)
     return *(const volatile uint64_t *)word;
 }
 
-/* A segment that never had an agent has said nothing. But who has heard nothing of a replica holds nothing of it that counts, for a joiner: so it is as if one thing had been
- * said, and each dump says the rest anew. */
+/* A segment that never had an agent has said nothing. But who has heard nothing of a replica holds nothing of it that
+ * counts, for a joiner: so it is as if one thing had been said, and each dump says the rest anew. */
 static uint64_t next_number(const struct qp_ledger *ledger)
 {
     uint64_t said = peek(&ledger->sequence);
@@ -48,8 +49,9 @@ static int put_known(struct saving *s, uint64_t replica, uint64_t sequence)
     return qp_dump_file_put(&s->file, &record);
 }
 
-/* Of a stream of which something was refused nothing is claimed from there on: who reads the file would take what it lacks for deleted. In this order: the hole is noted before the
- * knowledge goes beyond what was refused, and taken away before it is raised to what is whole. */
+/* Of a stream of which something was refused nothing is claimed from there on: who reads the file would take what it
+ * lacks for deleted. In this order: the hole is noted before the knowledge goes beyond what was refused, and taken
+ * away before it is raised to what is whole. */
 static uint64_t knowledge_of(const struct qp_replica *replica)
 {
     uint64_t knowledge = peek(&replica->knowledge);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* map.c: maps of 64-bit numbers over liburcu's cds_lfht. The flavour is memb: readers pay no barrier, a thread says once that it is a reader, and a
- * grace period is waited for right here, by the one who removes. (call_rcu and a table that resizes itself would each start a thread.) */
+/* map.c: maps of 64-bit numbers over liburcu's cds_lfht. The flavour is memb: readers pay no barrier, a thread says
+ * once that it is a reader, and a grace period is waited for right here, by the one who removes. (call_rcu and a
+ * table that resizes itself would each start a thread.) */
 #include "map.h"
 
 #include "alloc.h"

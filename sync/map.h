@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* map.h: small tables from a 64-bit number to a 32-bit one, which one thread changes and others may read without a lock. liburcu's hash table; nothing else in
- * sync/ names it. For replicas and peers, some hundred at most: the number of buckets is fixed, so that no thread of the library's is ever started. */
+/* map.h: small tables from a 64-bit number to a 32-bit one, which one thread changes and others may read without a
+ * lock. liburcu's hash table; nothing else in sync/ names it. For replicas and peers, some hundred at most: the
+ * number of buckets is fixed, so that no thread of the library's is ever started. */
 #ifndef QP_SYNC_MAP_H
 #define QP_SYNC_MAP_H
 
@@ -10,8 +11,8 @@
 struct qp_map;
 struct qp_alloc_arena;
 
-/* Takes what it needs from the arena (but liburcu's own part). NULL: no memory. The calling thread becomes a reader until it has freed all maps that
- * it made. */
+/* Takes what it needs from the arena (but liburcu's own part). NULL: no memory. The calling thread becomes a reader
+ * until it has freed all maps that it made. */
 struct qp_map *qp_map_new(struct qp_alloc_arena *arena);
 void qp_map_free(struct qp_map *map); /* NULL is fine. Nobody reads any more */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* merge.c: versions, points, registers and totals: what is better, what is dead, and what stays when two sets are one. MERGE.md, sections 2 to 4. */
+/* merge.c: versions, points, registers and totals: what is better, what is dead, and what stays when two sets are
+ * one. MERGE.md, sections 2 to 4. */
 #include "merge.h"
 
 #include <string.h>
@@ -42,7 +43,8 @@ bool qp_cut_kills(const struct qp_cut *cut, const struct qp_point *point)
            qp_version_compare(point->timestamp, point->replica, cut->tombstone.timestamp, cut->tombstone.replica) <= 0;
 }
 
-/* Sorted by version, of one version by value, of one value by sequence: what is said again under a later sequence is as good as its latest saying. */
+/* Sorted by version, of one version by value, of one value by sequence: what is said again under a later sequence is
+ * as good as its latest saying. */
 static bool comes_before(const struct qp_point *a, const struct qp_point *b)
 {
     int order = qp_version_compare(a->timestamp, a->replica, b->timestamp, b->replica);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* plant.h: bugs on purpose, to see that the simulator finds them: a build with -DQUIPU_PLANT=N has the N-th. Every other build has none, and no code for any. */
+/* plant.h: bugs on purpose, to see that the simulator finds them: a build with -DQUIPU_PLANT=N has the N-th. Every
+ * other build has none, and no code for any. */
 #ifndef QP_SYNC_PLANT_H
 #define QP_SYNC_PLANT_H
 
@@ -9,7 +10,8 @@
 
 #define qp_planted(n) (QUIPU_PLANT == (n))
 
-/* In tests/sim/planted.sh with a word each. Some are narrower than they could be: the blunt form fails in the first world that is tried, and shows nothing of the search. */
+/* In tests/sim/planted.sh with a word each. Some are narrower than they could be: the blunt form fails in the first
+ * world that is tried, and shows nothing of the search. */
 #define QP_PLANT_ACK_BY_TIME 1        /* acknowledged by versions, not by places in the stream */
 #define QP_PLANT_TOMBSTONE_LEFT_OUT 2 /* of a version that was acknowledged before, the new tombstone does not travel */
 #define QP_PLANT_SEQUENCE_AGAIN 3     /* a restarted agent gives out a place in its stream again */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* rules.h: how a key's whole state changes: what the host itself does to it (stamp, reset, delete, set), what it hears of it (merge, follow), and when it
- * may be forgotten. Pure functions over struct qp_state; every path goes through them: a round, a message, a snapshot, a file, a
- * test's stand-in for the segment. MERGE.md, sections 1, 4, 5 and 6. */
+/* rules.h: how a key's whole state changes: what the host itself does to it (stamp, reset, delete, set), what it
+ * hears of it (merge, follow), and when it may be forgotten. Pure functions over struct qp_state; every path goes
+ * through them: a round, a message, a snapshot, a file, a test's stand-in for the segment. MERGE.md, sections 1, 4, 5
+ * and 6. */
 #ifndef QP_SYNC_RULES_H
 #define QP_SYNC_RULES_H
 
@@ -29,7 +30,8 @@ struct qp_item {
     struct qp_holder *holder;
 };
 
-/* Why something heard is not taken. Each is counted by cause; SKEW, KIND and FULL are listed in the acknowledgement, and offered again. */
+/* Why something heard is not taken. Each is counted by cause; SKEW, KIND and FULL are listed in the acknowledgement,
+ * and offered again. */
 enum qp_refusal {
     QP_REFUSED_NOTHING = 0,
     QP_REFUSED_SKEW,      /* its version or window is too far ahead of our clock */
@@ -51,15 +53,17 @@ struct qp_merge_context {
     uint64_t grave_floor; /* a floor that is known for this key although its tombstone was collected */
     /* Up to where a replica's stream was merged here before this message. */
     uint64_t (*knowledge)(void *arg, uint64_t replica);
-    /* While a full snapshot is taken in by a fenced host: what the giver knew; NULL otherwise. What we hold at or below it, and the giver lacks, goes. */
+    /* While a full snapshot is taken in by a fenced host: what the giver knew; NULL otherwise. What we hold at or
+     * below it, and the giver lacks, goes. */
     uint64_t (*giver_knowledge)(void *arg, uint64_t replica);
     void *arg;
 };
 
-/* Merges an item into a state; follows (section 5). state->stated is 0 afterwards if our own statement has changed with it (an own point that went; a newer
- * tombstone or a higher floor: the others wait for us to say that we hold it). Returns QP_EDIT_PUBLISH if anything changed; QP_EDIT_LEAVE if nothing did, and what
- * the state looks like then does not matter. *why: why some of it was refused; what could be taken was. Points stand by replica, our own first, the
- * others in the order in which they came. */
+/* Merges an item into a state; follows (section 5). state->stated is 0 afterwards if our own statement has changed
+ * with it (an own point that went; a newer tombstone or a higher floor: the others wait for us to say that we hold
+ * it). Returns QP_EDIT_PUBLISH if anything changed; QP_EDIT_LEAVE if nothing did, and what the state looks like then
+ * does not matter. *why: why some of it was refused; what could be taken was. Points stand by replica, our own first,
+ * the others in the order in which they came. */
 int qp_rules_merge(struct qp_state *state, const struct qp_item *item, const struct qp_merge_context *context,
                    enum qp_refusal *why);
 
@@ -67,15 +71,16 @@ int qp_rules_merge(struct qp_state *state, const struct qp_item *item, const str
 int qp_rules_drop_unconfirmed(struct qp_state *state, uint64_t self, uint64_t (*giver_knowledge)(void *arg, uint64_t replica),
                               void *arg);
 
-/* The harvest of one key: a new own point where (own epoch, own count) differs from what was said last, and our statement's place in our stream. `sequence`
- * is used if it returns QP_EDIT_PUBLISH. Never moves the clock. `restamp`: say the same again under the new sequence, for one who refused it. */
+/* The harvest of one key: a new own point where (own epoch, own count) differs from what was said last, and our
+ * statement's place in our stream. `sequence` is used if it returns QP_EDIT_PUBLISH. Never moves the clock.
+ * `restamp`: say the same again under the new sequence, for one who refused it. */
 int qp_rules_stamp(struct qp_state *state, uint64_t self, uint64_t now_ms, uint64_t sequence, bool restamp);
 
 /* What a floor that is known from elsewhere (a grave) does to a key that was made again since. */
 int qp_rules_follow_floor(struct qp_state *state, uint64_t self, uint64_t floor);
 
-/* The host's own verbs, as shm/shard.c does them; here for the segment's stand-in, and as what its tests compare with. -ENOENT: nothing
- * there; -EOVERFLOW. */
+/* The host's own verbs, as shm/shard.c does them; here for the segment's stand-in, and as what its tests compare
+ * with. -ENOENT: nothing there; -EOVERFLOW. */
 int qp_rules_reset(struct qp_state *state, uint64_t self, uint64_t now_ms, int64_t *ended);
 int qp_rules_delete(struct qp_state *state, uint64_t self, uint64_t now_ms, int64_t *ended);
 int qp_rules_set(struct qp_state *state, uint64_t self, uint64_t now_ms, int64_t value);
@@ -91,12 +96,14 @@ bool qp_rules_is_there(const struct qp_state *state, uint64_t self); /* neither 
 /* For the takers of a limit: what others counted in the own epoch of each parity's window. */
 void qp_rules_remote(const struct qp_state *state, uint64_t self, uint64_t epoch[2], uint64_t count[2]);
 
-/* What we say of a key in our own stream: own points, tombstone, floor; nothing of anybody else. `point`: room for our own. false: nothing to say. */
+/* What we say of a key in our own stream: own points, tombstone, floor; nothing of anybody else. `point`: room for
+ * our own. false: nothing to say. */
 bool qp_rules_statement(const struct qp_state *state, uint64_t self, struct qp_item *out, struct qp_point *point,
                         uint32_t point_room);
 
-/* What a relay says of a key: the points of all, or of one origin (0: all), and for all the tombstone; only what has a place in a stream. A key that was collected is
- * not told: its grave says all. Holders are the caller's to add. point: room for QP_STATE_POINTS. false: nothing to say. */
+/* What a relay says of a key: the points of all, or of one origin (0: all), and for all the tombstone; only what has
+ * a place in a stream. A key that was collected is not told: its grave says all. Holders are the caller's to add.
+ * point: room for QP_STATE_POINTS. false: nothing to say. */
 bool qp_rules_relayed(const struct qp_state *state, uint64_t origin, struct qp_item *out, struct qp_point *point);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* rules_follow.c: what a host does with its own epochs when others have begun new ones: it goes along, in the block in which it merges. Else its adds would be
- * invisible for ever after somebody else's reset. */
+/* rules_follow.c: what a host does with its own epochs when others have begun new ones: it goes along, in the block
+ * in which it merges. Else its adds would be invisible for ever after somebody else's reset. */
 #include "rules_internal.h"
 #include "plant.h"
 
@@ -81,8 +81,8 @@ static bool begin_window_epoch(struct qp_state *state, const struct qp_said *sai
     return true;
 }
 
-/* A floor in a later window ends this one, whatever was counted in it: the other cell is cut where it stands. Once only: what comes afterwards from a
- * straggler is counted for his own limit, and never stamped. */
+/* A floor in a later window ends this one, whatever was counted in it: the other cell is cut where it stands. Once
+ * only: what comes afterwards from a straggler is counted for his own limit, and never stamped. */
 bool qp_state_end_earlier_window(struct qp_state *state, unsigned parity)
 {
     uint64_t window = state->cell_window[parity], epoch = qp_state_own_epoch(state, window);
@@ -119,8 +119,8 @@ static uint64_t epoch_called_to(const struct qp_state *state, unsigned parity)
     return state->floor + 1;
 }
 
-/* Who has begun a later window, and had told of it what the cut has taken now, needs the block to say so: what was told would be told again. What calls to an earlier one is nothing
- * to him any more. */
+/* Who has begun a later window, and had told of it what the cut has taken now, needs the block to say so: what was
+ * told would be told again. What calls to an earlier one is nothing to him any more. */
 static bool follow_parity(struct qp_state *state, uint64_t self, const struct qp_said said[2], unsigned parity,
                           bool floor_is_new)
 {
@@ -156,7 +156,8 @@ bool qp_state_epoch_is_unsaid(const struct qp_state *state)
 
 /* ---- graves, and what a giver lacks --------------------------------------------------------------------------------------- */
 
-/* What is known to be deleted, without a tombstone that says so (it was collected): the entry may leave, unless something was added since. */
+/* What is known to be deleted, without a tombstone that says so (it was collected): the entry may leave, unless
+ * something was added since. */
 static void forget(struct qp_state *state)
 {
     state->deleted = state->collect = true;

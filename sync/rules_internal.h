@@ -40,8 +40,8 @@ static inline uint64_t qp_state_own_epoch(const struct qp_state *state, uint64_t
     return qp_state_window(state, said) == window ? said : (window * state->window_ms) << 16;
 }
 
-/* An epoch (or a timestamp) of a window that nobody reads any more whose clock is not further off than is allowed: neither as the current one nor as the one
- * before. */
+/* An epoch (or a timestamp) of a window that nobody reads any more whose clock is not further off than is allowed:
+ * neither as the current one nor as the one before. */
 static inline bool qp_epoch_is_over(uint64_t epoch, uint32_t window_ms, uint64_t now_ms)
 {
     return (epoch >> 16) + 2 * (uint64_t)window_ms + QP_SKEW_MAX_MS <= now_ms;
@@ -99,8 +99,9 @@ struct qp_said {
 };
 void qp_state_said(const struct qp_state *state, uint64_t self, struct qp_said said[2]);
 
-/* Moves the own epochs above what is dead and up to what is alive, and what we had stamped into the base. floor_is_new: the state's floor was not held before: it
- * ends the windows before its own. Returns whether anything moved. */
+/* Moves the own epochs above what is dead and up to what is alive, and what we had stamped into the base.
+ * floor_is_new: the state's floor was not held before: it ends the windows before its own. Returns whether anything
+ * moved. */
 bool qp_state_follow(struct qp_state *state, uint64_t self, const struct qp_said said[2], bool floor_is_new);
 
 /* Cuts what that parity's cell holds of a window before the floor's. */
@@ -108,11 +109,12 @@ bool qp_state_end_earlier_window(struct qp_state *state, unsigned parity);
 
 bool qp_state_has_own_point(const struct qp_state *state, uint64_t self);
 
-/* Whether no point says any more which plain epoch we are in, and the floor does not either: our next statement has to (rules_own.c). */
+/* Whether no point says any more which plain epoch we are in, and the floor does not either: our next statement has
+ * to (rules_own.c). */
 bool qp_state_epoch_is_unsaid(const struct qp_state *state);
 
-/* The highest plain epoch and count, and the highest count of a window, that an honest host can have: beyond them there is no room for the next
- * reset, or for the tag of a cell. */
+/* The highest plain epoch and count, and the highest count of a window, that an honest host can have: beyond them
+ * there is no room for the next reset, or for the tag of a cell. */
 #define QP_PLAIN_EPOCH_MAX (UINT64_C(1) << 62)
 #define QP_PLAIN_COUNT_MAX (UINT64_C(1) << 62)
 #define QP_WINDOW_COUNT_MAX (UINT64_C(1) << 39)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* rules_merge.c: what was heard of a key, into its state: part by part, so that one part that is refused does not cost the rest. MERGE.md, sections 1, 2, 5 and 6. */
+/* rules_merge.c: what was heard of a key, into its state: part by part, so that one part that is refused does not
+ * cost the rest. MERGE.md, sections 1, 2, 5 and 6. */
 #include "rules_internal.h"
 #include "plant.h"
 
@@ -15,7 +16,8 @@ struct merging {
     bool revived;         /* something that lives */
 };
 
-/* Of several refusals the one that the origin has to hear of: what is offered again is worth more than what is only counted. */
+/* Of several refusals the one that the origin has to hear of: what is offered again is worth more than what is only
+ * counted. */
 static void refuse(struct merging *merging, enum qp_refusal why)
 {
     bool is_retried = why == QP_REFUSED_SKEW || why == QP_REFUSED_FULL || why == QP_REFUSED_KIND;
@@ -30,8 +32,8 @@ static uint64_t known_of(const struct merging *merging, uint64_t replica)
 
 /* ---- what cannot be, and what cannot be yet -------------------------------------------------------------------------------- */
 
-/* A version and its place in a stream, as an honest host says them. Nobody knows of more of our own stream than we do, nor of more of its own than the sender says
- * in the same breath. */
+/* A version and its place in a stream, as an honest host says them. Nobody knows of more of our own stream than we
+ * do, nor of more of its own than the sender says in the same breath. */
 static bool is_possible(const struct merging *merging, uint64_t timestamp, uint64_t replica, uint64_t sequence)
 {
     const struct qp_merge_context *context = merging->context;
@@ -72,8 +74,9 @@ static bool is_version_ahead(const struct merging *merging, uint64_t timestamp)
     return timestamp >> 16 > merging->context->now_ms + QP_SKEW_MAX_MS;
 }
 
-/* A plain epoch says how many resets there were. Nobody makes 65,536 of them in each ms since 1970; who says so could leave the key without a next epoch, or with one that
- * only some believe. Bound to the clock, the limit rises faster than resets do, so what follows upon the highest that is believed is soon believed too. */
+/* A plain epoch says how many resets there were. Nobody makes 65,536 of them in each ms since 1970; who says so could
+ * leave the key without a next epoch, or with one that only some believe. Bound to the clock, the limit rises faster
+ * than resets do, so what follows upon the highest that is believed is soon believed too. */
 static bool is_epoch_ahead(const struct merging *merging, uint64_t epoch)
 {
     const struct qp_item *item = merging->item;
@@ -95,15 +98,15 @@ static int compare_tombstones(const struct merging *merging)
     return qp_version_compare(heard->timestamp, heard->replica, held->timestamp, held->replica);
 }
 
-/* Whether something of a replica that we do not hold was here once, by its place in that replica's stream. Who refused something of that stream knows by
- * places what is before that, and no more. */
+/* Whether something of a replica that we do not hold was here once, by its place in that replica's stream. Who
+ * refused something of that stream knows by places what is before that, and no more. */
 static bool was_merged(const struct merging *merging, uint64_t replica, uint64_t sequence)
 {
     return sequence <= known_of(merging, replica);
 }
 
-/* Whether a tombstone with a floor that is done with is news all the same: it beats the one that is held, or kills by its version what lives above that floor. Who made it had
- * not heard of the grave. */
+/* Whether a tombstone with a floor that is done with is news all the same: it beats the one that is held, or kills by
+ * its version what lives above that floor. Who made it had not heard of the grave. */
 static bool ends_something(const struct merging *merging)
 {
     const struct qp_state *state = merging->state;
@@ -186,7 +189,8 @@ static enum qp_refusal judge_point(const struct merging *merging, const struct q
     return QP_REFUSED_NOTHING;
 }
 
-/* A living point that we do not hold: whether we had it and it was deleted, or nobody needs it. Of ourselves we know everything. */
+/* A living point that we do not hold: whether we had it and it was deleted, or nobody needs it. Of ourselves we know
+ * everything. */
 static bool is_old(const struct merging *merging, const struct qp_point *point)
 {
     const struct qp_merge_context *context = merging->context;
@@ -243,7 +247,8 @@ static bool is_unconfirmed(const struct qp_state *state, const struct qp_point *
     return true;
 }
 
-/* Of an item that is refused in part for its versions nothing is lacking: what we would drop is what we have of that part. */
+/* Of an item that is refused in part for its versions nothing is lacking: what we would drop is what we have of that
+ * part. */
 static bool is_word_on_all(const struct merging *merging)
 {
     const struct qp_item *item = merging->item;
@@ -255,8 +260,8 @@ static bool is_word_on_all(const struct merging *merging)
 
 /* ---- who holds the tombstone ------------------------------------------------------------------------------------------------------------ */
 
-/* Only what a replica says in its own stream counts: then everything that it said before has been merged here. What a relay says of it may run ahead of
- * that. */
+/* Only what a replica says in its own stream counts: then everything that it said before has been merged here. What a
+ * relay says of it may run ahead of that. */
 static void note_holder(struct merging *merging)
 {
     const struct qp_merge_context *context = merging->context;

@@ -40,8 +40,8 @@ static bool may_stamp(const struct qp_state *state, uint64_t window, uint64_t ep
     return !qp_state_is_windowed(state) || window + 1 >= now_ms / state->window_ms;
 }
 
-/* Who has said nothing of this epoch's window, or lost what it had said, says nothing until there is something to say: else a deleted key would
- * live on as 0. */
+/* Who has said nothing of this epoch's window, or lost what it had said, says nothing until there is something to
+ * say: else a deleted key would live on as 0. */
 static bool has_news(const struct qp_state *state, const struct qp_said *said, uint64_t epoch, uint64_t count)
 {
     bool is_first = !said->any || (qp_state_is_windowed(state) &&
@@ -100,9 +100,10 @@ static void tell_tombstone(struct qp_state *state, uint64_t now_ms, uint64_t seq
     state->tombstone_sequence = sequence;
 }
 
-/* An epoch that began with a reset is told by the reset's point. When a delete has killed that point by its version, nothing says any more which epoch we are in: who has not
- * heard of the reset would go on in a lower one, unseen, and lose it all to the first add here. Then the floor says it. Here and not in the merge, for it
- * depends on what was heard before the delete: it is something that we say, and others merge. */
+/* An epoch that began with a reset is told by the reset's point. When a delete has killed that point by its version,
+ * nothing says any more which epoch we are in: who has not heard of the reset would go on in a lower one, unseen, and
+ * lose it all to the first add here. Then the floor says it. Here and not in the merge, for it depends on what was
+ * heard before the delete: it is something that we say, and others merge. */
 static void say_epoch(struct qp_state *state, uint64_t now_ms)
 {
     if (!qp_state_epoch_is_unsaid(state))
@@ -114,8 +115,8 @@ static void say_epoch(struct qp_state *state, uint64_t now_ms)
     state->deleted = state->point_count == 0;
 }
 
-/* Everything that we say of the key stands at one place in our stream: who refused a part of it, or heard only of an earlier place, is never told that
- * he has heard it. */
+/* Everything that we say of the key stands at one place in our stream: who refused a part of it, or heard only of an
+ * earlier place, is never told that he has heard it. */
 static int state_it(struct qp_state *state, uint64_t self, uint64_t now_ms, uint64_t sequence)
 {
     if (state->tombstone.timestamp != 0 && state->tombstone.replica == self)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* rules_read.c: what a state says to those who read it: totals, what takers of a limit have to know of others, whether the key is there, and what we say of
- * it to others. Changes nothing. */
+/* rules_read.c: what a state says to those who read it: totals, what takers of a limit have to know of others,
+ * whether the key is there, and what we say of it to others. Changes nothing. */
 #include "rules_internal.h"
 #include "plant.h"
 
-/* The best of a replica's points in one window (plain: of all), of those that stand together from `at` on. Returns where the next replica's begin. */
+/* The best of a replica's points in one window (plain: of all), of those that stand together from `at` on. Returns
+ * where the next replica's begin. */
 static uint32_t best_of_replica(const struct qp_state *state, const struct qp_cut *cut, uint32_t at, uint64_t window,
                                 const struct qp_point **best)
 {
@@ -25,7 +26,8 @@ static void read_window(const struct qp_state *state, uint64_t self, uint64_t wi
     struct qp_cut cut = qp_state_cut(state);
     uint64_t epoch = qp_state_own_epoch(state, window);
     uint64_t own = cut.has_floor && epoch <= cut.floor ? 0 : qp_state_own_count(state, window);
-    /* Where we count does not decide before something is counted there: we may have followed an epoch that was deleted since, and others had not seen. */
+    /* Where we count does not decide before something is counted there: we may have followed an epoch that was
+     * deleted since, and others had not seen. */
     struct qp_sum remote = {.any = own != 0, .epoch = own != 0 ? epoch : 0};
     const struct qp_point *best;
     for (uint32_t at = 0; at < state->point_count && !state->host_only;) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* rules_stem.c: the points of a state, in place: one point into its stem, the dead out of all. They stand by replica, and of one replica by version; a replica's two
- * stems lie mixed. What stays is decided by qp_merge_points alone. */
+/* rules_stem.c: the points of a state, in place: one point into its stem, the dead out of all. They stand by replica,
+ * and of one replica by version; a replica's two stems lie mixed. What stays is decided by qp_merge_points alone. */
 #include "rules_internal.h"
 
 #include <string.h>

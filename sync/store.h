@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* store.h: what the core asks of the place where keys are held: a segment (store_segment.c), or a stand-in of the simulator's. The functions are those of
- * runtime/agent.h, and say there what they do. */
+/* store.h: what the core asks of the place where keys are held: a segment (store_segment.c), or a stand-in of the
+ * simulator's. The functions are those of runtime/agent.h, and say there what they do. */
 #ifndef QP_SYNC_STORE_H
 #define QP_SYNC_STORE_H
 
@@ -25,7 +25,8 @@ struct qp_store {
     void *store;
 };
 
-/* Up to where of a replica's stream all was merged, and what is not here is dead: before the first thing of it that was refused. */
+/* Up to where of a replica's stream all was merged, and what is not here is dead: before the first thing of it that
+ * was refused. */
 static inline uint64_t qp_replica_whole(uint64_t knowledge, uint64_t hole)
 {
     return hole && hole <= knowledge ? hole - 1 : knowledge;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* wire.h: frames and their records, to bytes and back. Byte by byte: PROTOCOL.md. Pure and bounded: a reader allocates nothing, checks each number against its
- * cap before it believes it, and finds damage by the checksum; bytes from a stranger can be refused, and nothing else.
+/* wire.h: frames and their records, to bytes and back. Byte by byte: PROTOCOL.md. Pure and bounded: a reader
+ * allocates nothing, checks each number against its cap before it believes it, and finds damage by the checksum;
+ * bytes from a stranger can be refused, and nothing else.
  *
  * A frame is a head, the fields of its type, and records to its end. One frame is one message of the transport. */
 #ifndef QP_SYNC_WIRE_H
@@ -104,8 +105,8 @@ void qp_wire_begin(struct qp_wire_writer *writer, void *bytes, size_t room, cons
 /* false: it does not fit any more (nothing was written of it). */
 bool qp_wire_put(struct qp_wire_writer *writer, const struct qp_wire_record *record);
 size_t qp_wire_used(const struct qp_wire_writer *writer);
-/* Fills in what is known only at the end (flags, upto, cursor_next), compresses if that pays (scratch: QP_WIRE_SCRATCH_BYTES; NULL: do not), and
- * seals. Returns the frame's size. */
+/* Fills in what is known only at the end (flags, upto, cursor_next), compresses if that pays (scratch:
+ * QP_WIRE_SCRATCH_BYTES; NULL: do not), and seals. Returns the frame's size. */
 size_t qp_wire_end(struct qp_wire_writer *writer, const struct qp_frame *frame, void *scratch);
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------ */
@@ -119,12 +120,13 @@ struct qp_wire_reader {
     struct qp_holder holder[QP_REPLICAS];
 };
 
-/* Checks and opens a frame. scratch: QP_WIRE_SCRATCH_BYTES, for what is compressed; it and the frame must last as long as records are read. 0; -EBADMSG: no frame, damaged, or too large; -EPROTONOSUPPORT: of a version that
- * we do not speak. */
+/* Checks and opens a frame. scratch: QP_WIRE_SCRATCH_BYTES, for what is compressed; it and the frame must last as
+ * long as records are read. 0; -EBADMSG: no frame, damaged, or too large; -EPROTONOSUPPORT: of a version that we do
+ * not speak. */
 int qp_wire_open(struct qp_wire_reader *reader, const void *bytes, size_t count, void *scratch, struct qp_frame *out);
 
-/* The next record. 1; 0: that was all; -EBADMSG: a record that is not one (the rest of the frame is lost); -EINVAL: a record that cannot be what an honest
- * host says (skip it and go on). */
+/* The next record. 1; 0: that was all; -EBADMSG: a record that is not one (the rest of the frame is lost); -EINVAL: a
+ * record that cannot be what an honest host says (skip it and go on). */
 int qp_wire_next(struct qp_wire_reader *reader, struct qp_wire_record *out);
 
 /* XXH3-64: for the digests, and the seal of frames and files. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* wire_codec.c: hashing, compressing and decompressing of bytes, with other people's libraries. Memory is the caller's: all that zstd and lz4 need lies in the
- * scratch memory that they are given. */
+/* wire_codec.c: hashing, compressing and decompressing of bytes, with other people's libraries. Memory is the
+ * caller's: all that zstd and lz4 need lies in the scratch memory that they are given. */
 #define XXH_INLINE_ALL /* the library's header is the whole of it */
 #define ZSTD_STATIC_LINKING_ONLY /* for contexts in memory of ours */
 #include "wire_layout.h"

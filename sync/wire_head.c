@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* wire_head.c: the head of a frame and the fields of its type, both ways by one table: what is written is what is read. */
+/* wire_head.c: the head of a frame and the fields of its type, both ways by one table: what is written is what is
+ * read. */
 #include "wire_layout.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* wire_read.c: bytes of a stranger to frames and records. Every number is held against its cap where it is read, before anything is done with it; a
- * record is skipped whole or taken whole. */
+/* wire_read.c: bytes of a stranger to frames and records. Every number is held against its cap where it is read,
+ * before anything is done with it; a record is skipped whole or taken whole. */
 #include "wire_layout.h"
 
 #include <errno.h>

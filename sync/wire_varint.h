@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* wire_varint.h: numbers as bytes, and back. A varint is 7 bits a byte, lowest first, the high bit on all bytes but the last; only the shortest form is one,
- * so that a number has one form and a frame can be compared by its bytes. Fixed numbers are little-endian.
+/* wire_varint.h: numbers as bytes, and back. A varint is 7 bits a byte, lowest first, the high bit on all bytes but
+ * the last; only the shortest form is one, so that a number has one form and a frame can be compared by its bytes.
+ * Fixed numbers are little-endian.
  *
  * Both cursors remember that something went wrong and do nothing from then on: callers look once, at the end. */
 #ifndef QP_SYNC_WIRE_VARINT_H

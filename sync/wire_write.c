@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* wire_write.c: frames and records to bytes. The caller says only what an honest host may say: the caps are the reader's to check. */
+/* wire_write.c: frames and records to bytes. The caller says only what an honest host may say: the caps are the
+ * reader's to check. */
 #include "wire_layout.h"
 
 #include <assert.h>

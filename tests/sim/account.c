@@ -110,7 +110,8 @@ static void count_in_series(struct sim_account_key *k, uint64_t window, struct s
     k->series[k->series_count++] = counted;
 }
 
-/* A host that counts in another window than before: what it had not told of the older one is told no more, unless it is the one before, which has the other parity. */
+/* A host that counts in another window than before: what it had not told of the older one is told no more, unless it
+ * is the one before, which has the other parity. */
 static void enter_window(struct sim_account_key *k, struct sim_shard *s, uint64_t window, uint64_t epoch)
 {
     bool back = window < s->window;
@@ -145,14 +146,16 @@ void sim_account_refund(struct sim_account *account, uint32_t life, uint32_t key
     count_in_series(k, window_of(k, epoch), (struct sim_series){.n = n, .life = life, .what = SIM_GIVEN_BACK});
 }
 
-/* Of a limit a cut ends the window that it is made in, and perhaps the one before; the block may still speak of an older one. */
+/* Of a limit a cut ends the window that it is made in, and perhaps the one before; the block may still speak of an
+ * older one. */
 static bool is_cut(const struct sim_account_key *k, const struct sim_shard *s, uint64_t epoch)
 {
     uint64_t window = window_of(k, epoch);
     return k->strategy.kind == QP_KIND_COUNTER || window > s->window || (window == s->window && epoch > s->epoch);
 }
 
-/* A faster clock had begun the next window when the reset was made in this one: what had been heard of it is older than the reset, and ends with it. */
+/* A faster clock had begun the next window when the reset was made in this one: what had been heard of it is older
+ * than the reset, and ends with it. */
 static void end_by_version(struct sim_account *account, uint32_t key, uint64_t window, struct qp_version tombstone)
 {
     struct sim_account_key *k = &account->key[key];
@@ -240,7 +243,8 @@ static bool was_killed(const struct sim_account_key *k, const struct sim_shard *
     return k->epoch_made > s->epoch || !is_newer(s->said, k->cut_newest);
 }
 
-/* Who mints a version takes his own clock, or one more than the newest that he knows of this key: nobody else's clock moves his. */
+/* Who mints a version takes his own clock, or one more than the newest that he knows of this key: nobody else's clock
+ * moves his. */
 static void check_versions(struct sim_account *account, uint32_t life, uint32_t key, const struct qp_state *state, uint64_t now_ms)
 {
     struct sim_account_key *k = &account->key[key];
@@ -345,7 +349,8 @@ static void observe_windows(struct sim_account *account, uint32_t life, uint32_t
     }
 }
 
-/* A write that would have been dead on arrival, below the grave of the key, may be given a newer version before anybody hears of it. */
+/* A write that would have been dead on arrival, below the grave of the key, may be given a newer version before
+ * anybody hears of it. */
 static void observe_value(struct sim_account *account, uint32_t life, uint32_t key, const struct qp_state *state)
 {
     struct sim_account_key *k = &account->key[key];

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* account.h: what the totals have to be, by an account of its own that knows nothing of how states are merged.
  *
- * For every key and every life of a segment it keeps three numbers: the epoch in which the host counts, how much of that it has told (stamped), and how much it has not.
- * An add goes to what was not told. A stamp must be exactly their sum. Whoever meets a newer epoch loses what he had told, and nothing else; and such an epoch
- * must have been begun by somebody's reset or delete. So the total of a converged cluster is a sum over lives, and there is no tolerance in it, but for
- * segments that were lost with things that nobody may have heard. */
+ * For every key and every life of a segment it keeps three numbers: the epoch in which the host counts, how much of
+ * that it has told (stamped), and how much it has not. An add goes to what was not told. A stamp must be exactly
+ * their sum. Whoever meets a newer epoch loses what he had told, and nothing else; and such an epoch must have been
+ * begun by somebody's reset or delete. So the total of a converged cluster is a sum over lives, and there is no
+ * tolerance in it, but for segments that were lost with things that nobody may have heard. */
 #ifndef QP_TESTS_SIM_ACCOUNT_H
 #define QP_TESTS_SIM_ACCOUNT_H
 
@@ -85,7 +86,8 @@ void sim_account_cut(struct sim_account *account, uint32_t life, uint32_t key, c
 void sim_account_write(struct sim_account *account, uint32_t life, uint32_t key, const struct qp_state *after);
 void sim_account_evicted(struct sim_account *account, uint32_t life, uint32_t key);
 
-/* What the core did to a key of a host: is it what the rules let it do? state NULL: the key leaves the table. now_ms: by the host's clock. */
+/* What the core did to a key of a host: is it what the rules let it do? state NULL: the key leaves the table. now_ms:
+ * by the host's clock. */
 void sim_account_observe(struct sim_account *account, uint32_t life, uint32_t key, const struct qp_state *state, uint64_t now_ms);
 
 /* Clocks are hours apart, and windows are counted in again that were over: what began before is not exact. */
@@ -99,8 +101,9 @@ void sim_account_known(struct sim_account *account, uint32_t key, uint32_t life,
 void sim_account_expect(const struct sim_account *account, uint32_t key, uint64_t window, uint64_t epoch, uint64_t *low, uint64_t *high);
 /* How much may be in use of a limit's window at the most, as anybody can have heard of it; UINT64_MAX: not known. */
 uint64_t sim_account_used_most(const struct sim_account *account, uint32_t key, uint64_t window);
-/* How much of it a life has to know of once everybody has heard what was counted up to a time: without what it gave back itself (others are not told), and of segments that were
- * lost what was known elsewhere when all had converged. What somebody's reset may have ended is left out: he who takes may have heard of it. UINT64_MAX: not known. */
+/* How much of it a life has to know of once everybody has heard what was counted up to a time: without what it gave
+ * back itself (others are not told), and of segments that were lost what was known elsewhere when all had converged.
+ * What somebody's reset may have ended is left out: he who takes may have heard of it. UINT64_MAX: not known. */
 uint64_t sim_account_used_for_long(const struct sim_account *account, uint32_t life, uint32_t key, uint64_t window, uint64_t until_ms);
 
 void sim_account_fail(struct sim_account *account, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* account_test.c: what the account makes of counts, losses and refunds: a world is only as right as what it is judged by, and an account that asks too little finds nothing. */
+/* account_test.c: what the account makes of counts, losses and refunds: a world is only as right as what it is judged
+ * by, and an account that asks too little finds nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -92,7 +93,8 @@ static void test_refunds_are_the_takers_own(void **unused)
     assert_int_equal(used_for_long(A, W, ANY_TIME), 0);
 }
 
-/* A's clock is ahead, B's is not: what B had heard of the next window is older than his reset of this one, and ends with it. What he had not heard goes on. */
+/* A's clock is ahead, B's is not: what B had heard of the next window is older than his reset of this one, and ends
+ * with it. What he had not heard goes on. */
 static void test_a_reset_ends_what_was_heard_of_the_next_window(void **unused)
 {
     (void)unused;

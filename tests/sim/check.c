@@ -54,7 +54,8 @@ static bool streams_are_merged(struct sim *sim, const struct sim_host *host, con
         const struct sim_host *other = &sim->host[i];
         if (other == host || !counts(other))
             continue;
-        /* What was refused counts as merged once it is known to be offered again: whether it was taken then, the totals say. */
+        /* What was refused counts as merged once it is known to be offered again: whether it was taken then, the
+         * totals say. */
         uint64_t sequence = ledger_of(other)->sequence, mark = 0;
         if (index_of(host, sim_store_replica(other->store)) >= 0)
             mark = qp_stream_mark(host->core, &host->core->peer[host->peer_of[i]]);
@@ -64,7 +65,8 @@ static bool streams_are_merged(struct sim *sim, const struct sim_host *host, con
     return true;
 }
 
-/* One place a slot (a key that left is found to be gone when it would be told next), a grave and a replica that is announced. */
+/* One place a slot (a key that left is found to be gone when it would be told next), a grave and a replica that is
+ * announced. */
 static uint64_t subjects_of(const struct sim_host *host)
 {
     struct qp_store store = sim_store_interface(host->store);
@@ -191,8 +193,9 @@ static bool window_agrees(struct sim *sim, uint32_t key, uint64_t now_ms, const 
     return true;
 }
 
-/* What of the writes to a register matters: the one that a host holds, the newest of those that segments made which are still there, the newest remove of all, and the newest of those that segments
- * made which are gone: it may have replaced the newest one before it was lost with all who held it. */
+/* What of the writes to a register matters: the one that a host holds, the newest of those that segments made which
+ * are still there, the newest remove of all, and the newest of those that segments made which are gone: it may have
+ * replaced the newest one before it was lost with all who held it. */
 struct writes {
     const struct sim_write *held, *newest, *removed, *gone;
 };

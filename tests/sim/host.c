@@ -56,7 +56,8 @@ static void observe_all(struct sim_host *host)
     }
 }
 
-/* Whoever has not joined yet keeps, when he joins, only what he knows the stream of: the rest may be of a snapshot that was broken off. */
+/* Whoever has not joined yet keeps, when he joins, only what he knows the stream of: the rest may be of a snapshot
+ * that was broken off. */
 static bool is_kept(const struct sim_host *host, const struct qp_point *point)
 {
     struct qp_store store = sim_store_interface(host->store);
@@ -153,7 +154,8 @@ static void stay_below(struct qp_ledger *ledger, uint64_t replica, uint64_t sequ
     }
 }
 
-/* What cannot be taken in now (the clock went back since) is not known: it has to be told again. What is over by now is known. */
+/* What cannot be taken in now (the clock went back since) is not known: it has to be told again. What is over by now
+ * is known. */
 static void read_in(struct sim_host *host, struct reading_in *in)
 {
     struct qp_store to = sim_store_interface(host->store);
@@ -313,7 +315,8 @@ void sim_host_free(struct sim_host *host)
     sim_store_free(host->file);
 }
 
-/* The agent was killed in the middle of a call: of its segment there is what was there then, and nothing of what it would have sent. */
+/* The agent was killed in the middle of a call: of its segment there is what was there then, and nothing of what it
+ * would have sent. */
 static bool was_killed_within(struct sim_host *host)
 {
     struct sim_store *checkpoint = sim_store_checkpoint(host->store);

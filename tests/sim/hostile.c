@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* hostile.c: a peer whose key is good and whose agent is not ours. It says whatever no honest host would: nothing of it may change what honest hosts hold. What an
- * honest host could say (delete a key, for one) it may do by right, and so it does not here. */
+/* hostile.c: a peer whose key is good and whose agent is not ours. It says whatever no honest host would: nothing of
+ * it may change what honest hosts hold. What an honest host could say (delete a key, for one) it may do by right, and
+ * so it does not here. */
 #include "sim.h"
 
 #include <inttypes.h>
@@ -242,7 +243,8 @@ static void ask_for_everything(struct hostile *h)
     send_bare(h);
 }
 
-/* What an honest host said to it, said again to that host or another: as its own words, for its key says whose they are. */
+/* What an honest host said to it, said again to that host or another: as its own words, for its key says whose they
+ * are. */
 static void replay(struct hostile *h)
 {
     uint32_t stored = h->own->captures < CAPTURED ? h->own->captures : CAPTURED;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* main.c: quipu-sim: runs seeds, on as many processes as asked for, and says what each failing one needs to be seen again. */
+/* main.c: quipu-sim: runs seeds, on as many processes as asked for, and says what each failing one needs to be seen
+ * again. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* network.c: frames on their way: lost, doubled, delayed, overtaken, held back for very long; links that are cut in one direction or both. */
+/* network.c: frames on their way: lost, doubled, delayed, overtaken, held back for very long; links that are cut in
+ * one direction or both. */
 #include "sim.h"
 
 #include <stdlib.h>

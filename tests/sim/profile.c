@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* profile.c: draws the world of a seed. Every trouble is absent from many worlds, so that what one hides another shows. */
+/* profile.c: draws the world of a seed. Every trouble is absent from many worlds, so that what one hides another
+ * shows. */
 #include "profile.h"
 
 #include <inttypes.h>
@@ -53,7 +54,8 @@ static void draw_hosts(struct sim_profile *p, struct sim_random *random)
     p->few_graves = sim_random_chance(random, 50000);
     p->few_slots = sim_random_chance(random, 100000) ? (uint32_t)sim_random_between(random, 1, 10) : 0;
     p->small_blocks = sim_random_chance(random, 100000) ? (uint32_t)sim_random_between(random, 1, 8) : 0;
-    /* What a segment had told before it was lost can be passed on only by relays: who is none would keep for ever what no relay heard. */
+    /* What a segment had told before it was lost can be passed on only by relays: who is none would keep for ever
+     * what no relay heard. */
     if (p->few_relays)
         p->lost = p->from_file = p->leave = 0;
 }
@@ -115,10 +117,12 @@ void sim_profile_draw(struct sim_profile *p, uint64_t seed, uint32_t agents, uin
     draw_hosts(p, &random);
     draw_core(p, &random);
     draw_verbs(p, &random);
-    /* A file that is read by a clock so far behind it is refused in parts, and what came before in those streams is lost with them. */
+    /* A file that is read by a clock so far behind it is refused in parts, and what came before in those streams is
+     * lost with them. */
     if (p->skew_ms > QP_SKEW_MAX_MS)
         p->from_file = 0;
-    /* Open (README.md): a clock that goes back further than a tombstone is kept mints versions that are older than a death which others still hold. */
+    /* Open (README.md): a clock that goes back further than a tombstone is kept mints versions that are older than a
+     * death which others still hold. */
     if (p->deletes && p->skew_ms > p->grace_ms / 4)
         p->skew_ms = p->grace_ms / 4;
 }

@@ -46,7 +46,8 @@ struct sim_profile {
 
 /* agents 0: drawn, 3 to 5. */
 void sim_profile_draw(struct sim_profile *profile, uint64_t seed, uint32_t agents, uint32_t seconds);
-/* Takes one trouble out of a world, to see whether a failure needs it. false: no such trouble. "?": all names, printed. */
+/* Takes one trouble out of a world, to see whether a failure needs it. false: no such trouble. "?": all names,
+ * printed. */
 bool sim_profile_without(struct sim_profile *profile, const char *trouble);
 void sim_profile_print(const struct sim_profile *profile);
 const char *sim_theme_name(enum sim_theme theme);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* queue.h: what is going to happen, in the order of virtual time; what is due at one time happens in the order in which it was put. */
+/* queue.h: what is going to happen, in the order of virtual time; what is due at one time happens in the order in
+ * which it was put. */
 #ifndef QP_TESTS_SIM_QUEUE_H
 #define QP_TESTS_SIM_QUEUE_H
 

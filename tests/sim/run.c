@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* run.c: the life of one seed's world: trouble, the end of trouble and what must be true then, again and again; at last a long quiet in which what was deleted is
- * forgotten, and what comes late changes nothing. */
+/* run.c: the life of one seed's world: trouble, the end of trouble and what must be true then, again and again; at
+ * last a long quiet in which what was deleted is forgotten, and what comes late changes nothing. */
 #include "sim.h"
 
 #include <inttypes.h>
@@ -181,14 +181,16 @@ static void trouble(struct sim *sim, uint64_t for_ms)
     sim_pass(sim, sim->now_ms + for_ms);
 }
 
-/* By then who is silent is not waited for any more, and who is there was asked once more whether he holds the tombstone. What is still there is kept for ever. */
+/* By then who is silent is not waited for any more, and who is there was asked once more whether he holds the
+ * tombstone. What is still there is kept for ever. */
 static uint64_t forgotten_after_ms(const struct sim_profile *p)
 {
     uint64_t asked_ms = (uint64_t)QP_LOOKS_IN_VAIN * p->round_ms;
     return (asked_ms > p->forget_ms ? asked_ms : p->forget_ms) + p->grace_ms + 5000;
 }
 
-/* Everything that everybody holds the tombstone of goes, and the graves with it; then the frames come that were held back since the time of the dead. */
+/* Everything that everybody holds the tombstone of goes, and the graves with it; then the frames come that were held
+ * back since the time of the dead. */
 static void forget(struct sim *sim)
 {
     char why[200] = "";

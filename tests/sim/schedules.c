@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* schedules.c: schedules that once broke a rule of MERGE.md: found by the simulator, retold here with hosts, keys and links by name, since a seed tells another story as
- * soon as anything is drawn anew. Each says which rule it broke and what the rule became. */
+/* schedules.c: schedules that once broke a rule of MERGE.md: found by the simulator, retold here with hosts, keys and
+ * links by name, since a seed tells another story as soon as anything is drawn anew. Each says which rule it broke
+ * and what the rule became. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -193,8 +194,9 @@ static void delete_and_collect(uint32_t i, const char *key)
 
 /* ---- schedules ---------------------------------------------------------------------------------------------------------------------- */
 
-/* A deletes in epoch 0 while B, who has not heard of it, resets to epoch 1. The delete is newer, so B's point dies by its version, and "own epoch stays": A was in epoch 1, B and C in 2,
- * with nothing that would ever tell. What A adds later was invisible to B, and lost when B added. Now a floor says in which epoch its teller is. */
+/* A deletes in epoch 0 while B, who has not heard of it, resets to epoch 1. The delete is newer, so B's point dies by
+ * its version, and "own epoch stays": A was in epoch 1, B and C in 2, with nothing that would ever tell. What A adds
+ * later was invisible to B, and lost when B added. Now a floor says in which epoch its teller is. */
 static void test_epochs_meet_after_a_delete(void **unused)
 {
     (void)unused;
@@ -221,8 +223,9 @@ static void test_epochs_meet_after_a_delete(void **unused)
     end();
 }
 
-/* A key is deleted and collected. While A's agent is down its workers make the key again, in epoch 0, and delete it once more: nobody has applied the grave to it. That delete came out with a
- * floor below the grave: refused by all as one long done with, but held by A, where its version killed what B had counted meanwhile. */
+/* A key is deleted and collected. While A's agent is down its workers make the key again, in epoch 0, and delete it
+ * once more: nobody has applied the grave to it. That delete came out with a floor below the grave: refused by all as
+ * one long done with, but held by A, where its version killed what B had counted meanwhile. */
 static void test_a_key_made_again_is_deleted_above_its_grave(void **unused)
 {
     (void)unused;
@@ -248,8 +251,9 @@ static void test_a_key_made_again_is_deleted_above_its_grave(void **unused)
     end();
 }
 
-/* D's strategy wants c1 as a register: D refuses all of it, and its knowledge of B's stream goes on. B's segment is lost. The digests of B's points were compared with D, who has none of c1; and
- * since "the relay had merged it, so it was deleted", all others dropped what B had told. A relay's word adds, and takes nothing away. */
+/* D's strategy wants c1 as a register: D refuses all of it, and its knowledge of B's stream goes on. B's segment is
+ * lost. The digests of B's points were compared with D, who has none of c1; and since "the relay had merged it, so it
+ * was deleted", all others dropped what B had told. A relay's word adds, and takes nothing away. */
 static void test_who_refuses_a_kind_erases_nothing(void **unused)
 {
     (void)unused;
@@ -266,8 +270,8 @@ static void test_who_refuses_a_kind_erases_nothing(void **unused)
     end();
 }
 
-/* D has no room for B's last count when it comes, and B's segment is lost before it is offered again. The others hold it, so D must get it from them, although D's knowledge of that
- * stream has gone on. */
+/* D has no room for B's last count when it comes, and B's segment is lost before it is offered again. The others hold
+ * it, so D must get it from them, although D's knowledge of that stream has gone on. */
 static void test_what_was_refused_comes_from_others(void **unused)
 {
     (void)unused;
@@ -284,8 +288,9 @@ static void test_what_was_refused_comes_from_others(void **unused)
     end();
 }
 
-/* C is new, has not joined, and sets a register; then the others delete it, all who are known hold that and collect it. C joins and told its older value, which lived on at C until the graves
- * were filled in, and then came back everywhere. A register that nobody has heard of gets a version above its grave. */
+/* C is new, has not joined, and sets a register; then the others delete it, all who are known hold that and collect
+ * it. C joins and told its older value, which lived on at C until the graves were filled in, and then came back
+ * everywhere. A register that nobody has heard of gets a version above its grave. */
 static void test_a_joiner_does_not_bring_back_a_register(void **unused)
 {
     (void)unused;
@@ -308,8 +313,9 @@ static void test_a_joiner_does_not_bring_back_a_register(void **unused)
     end();
 }
 
-/* A limit is reset, evicted at A for want of room, and returns in the same window with its number of resets, which stood in a block with a tombstone of now: told as a new reset, it killed by
- * its version what B had taken since. It stands there under the oldest version there is now, and kills what its floor kills. */
+/* A limit is reset, evicted at A for want of room, and returns in the same window with its number of resets, which
+ * stood in a block with a tombstone of now: told as a new reset, it killed by its version what B had taken since. It
+ * stands there under the oldest version there is now, and kills what its floor kills. */
 static void test_an_evicted_limit_ends_nobodys_window(void **unused)
 {
     (void)unused;
@@ -329,8 +335,9 @@ static void test_an_evicted_limit_ends_nobodys_window(void **unused)
     end();
 }
 
-/* All strategies give a limit another window. B still had the entry of the old one, refused what A counted in the new one, and when somebody took at B it was made anew, without what
- * A had said, until that was offered again. Whoever comes by ends an entry that is over, the agent too. */
+/* All strategies give a limit another window. B still had the entry of the old one, refused what A counted in the new
+ * one, and when somebody took at B it was made anew, without what A had said, until that was offered again. Whoever
+ * comes by ends an entry that is over, the agent too. */
 static void test_a_limit_with_another_window_is_heard_of_at_once(void **unused)
 {
     (void)unused;

@@ -154,8 +154,8 @@ void sim_show(const struct sim *sim); /* prints what all hosts hold */
 void sim_show_change(const struct sim_host *host, const void *key, size_t key_bytes, const struct qp_state *state);
 void sim_hostile_tick(struct sim_host *host);
 void sim_hostile_frame(struct sim_host *host, uint32_t from, const void *bytes, size_t count);
-/* What a host has counted of a peer, before it takes in a frame of its and afterwards: of a hostile one what that frame was, of an honest one nothing that no
- * honest host says. */
+/* What a host has counted of a peer, before it takes in a frame of its and afterwards: of a hostile one what that
+ * frame was, of an honest one nothing that no honest host says. */
 struct sim_counted {
     uint64_t refused[QP_REFUSAL_COUNT], bad, mark;
 };

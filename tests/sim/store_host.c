@@ -24,7 +24,8 @@ uint32_t sim_store_find_fresh(struct sim_store *store, const void *key, size_t k
     return 0;
 }
 
-/* The window that the clock says, or a newer one, not too far ahead, that a cell has reached: time does not go back for whose clock is behind. */
+/* The window that the clock says, or a newer one, not too far ahead, that a cell has reached: time does not go back
+ * for whose clock is behind. */
 static uint64_t current_window(const struct sim_key *k, uint64_t now_ms)
 {
     uint64_t window = now_ms / k->window_ms, newest = window;
@@ -87,8 +88,8 @@ static void count_in(struct sim_key *k, uint64_t window, uint64_t n)
 
 /* ---- a key's life ------------------------------------------------------------------------------------------------------------ */
 
-/* A key that was evicted in this window goes on where it was. Its resets are in a block, under the oldest version there is: a newer one would kill what others have counted
- * since. */
+/* A key that was evicted in this window goes on where it was. Its resets are in a block, under the oldest version
+ * there is: a newer one would kill what others have counted since. */
 static void recall(const struct sim_store *store, uint64_t hash, uint64_t now_ms, struct qp_state *state)
 {
     uint64_t window = now_ms / state->window_ms;

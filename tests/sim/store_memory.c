@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* store_memory.c: the agent's side of the stand-in: the functions of struct qp_store_ops, and what may go wrong under them. */
+/* store_memory.c: the agent's side of the stand-in: the functions of struct qp_store_ops, and what may go wrong under
+ * them. */
 #include "store_memory_internal.h"
 
 #include <errno.h>

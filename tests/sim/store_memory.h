@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* store_memory.h: a stand-in for a host's segment: the store's interface in plain memory, and the verbs that the host's own processes would call on it. One thread.
+/* store_memory.h: a stand-in for a host's segment: the store's interface in plain memory, and the verbs that the
+ * host's own processes would call on it. One thread.
  *
- * It keeps what a segment keeps and forgets what a segment forgets. What a kill or a slow worker can do to an agent is asked for: a copy of everything as it was at
- * some call of the core's, a verb of the host's in the middle of a publication, a refusal for want of room. */
+ * It keeps what a segment keeps and forgets what a segment forgets. What a kill or a slow worker can do to an agent
+ * is asked for: a copy of everything as it was at some call of the core's, a verb of the host's in the middle of a
+ * publication, a refusal for want of room. */
 #ifndef QP_TESTS_SIM_STORE_MEMORY_H
 #define QP_TESTS_SIM_STORE_MEMORY_H
 
@@ -19,7 +21,8 @@ struct sim_strategy {
 };
 typedef struct sim_strategy sim_strategy_function(void *arg, const void *key, size_t key_bytes);
 
-/* Something was published of the key in a slot, or it is about to leave the table. For who keeps an account of what is done to keys. */
+/* Something was published of the key in a slot, or it is about to leave the table. For who keeps an account of what
+ * is done to keys. */
 enum sim_change { SIM_PUBLISHED, SIM_LEAVES };
 typedef void sim_watch_function(void *arg, uint32_t slot, enum sim_change change);
 
@@ -75,11 +78,14 @@ void sim_store_remote(const struct sim_store *store, const void *key, size_t key
 
 /* The next `count` publications are refused with -QP_EFULL, and so are new keys. */
 void sim_store_refuse(struct sim_store *store, uint32_t count);
-/* From now on there is room for so many keys, and in a block for so many points and holders; what is there stays. 0: as much as the store was made with. */
+/* From now on there is room for so many keys, and in a block for so many points and holders; what is there stays. 0:
+ * as much as the store was made with. */
 void sim_store_shrink(struct sim_store *store, uint32_t keys, uint32_t points);
-/* Called once, between an edit and its publication; what it does to the key makes the edit run again, as a faster worker's change does. */
+/* Called once, between an edit and its publication; what it does to the key makes the edit run again, as a faster
+ * worker's change does. */
 void sim_store_interfere(struct sim_store *store, void (*verb)(void *arg), void *arg);
-/* A copy of everything is kept as it is before the `calls`-th call of the interface from now: what a kill there leaves. 0: none. */
+/* A copy of everything is kept as it is before the `calls`-th call of the interface from now: what a kill there
+ * leaves. 0: none. */
 void sim_store_checkpoint_at(struct sim_store *store, uint32_t calls);
 /* The copy, now the caller's; NULL: so many calls were not made. */
 struct sim_store *sim_store_checkpoint(struct sim_store *store);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* store_memory_internal.h: what the two halves of the stand-in share: the agent's side (store_memory.c) and the host's (store_host.c). */
+/* store_memory_internal.h: what the two halves of the stand-in share: the agent's side (store_memory.c) and the
+ * host's (store_host.c). */
 #ifndef QP_TESTS_SIM_STORE_MEMORY_INTERNAL_H
 #define QP_TESTS_SIM_STORE_MEMORY_INTERNAL_H
 
@@ -8,7 +9,8 @@
 /* The part of a state before its points. */
 #define SIM_HEAD_BYTES offsetof(struct qp_state, point)
 
-/* A key that is held: its state with room for no more points than it has. Cells and block are apart, as in a segment: adders touch cells alone. */
+/* A key that is held: its state with room for no more points than it has. Cells and block are apart, as in a segment:
+ * adders touch cells alone. */
 struct sim_key {
     bool used, marked;
     uint8_t kind, algorithm;
@@ -54,13 +56,15 @@ struct sim_store {
 
 struct sim_strategy sim_store_strategy(const struct sim_store *store, const void *key, size_t key_bytes);
 uint32_t sim_store_find(const struct sim_store *store, const void *key, size_t key_bytes);
-/* The key as its strategy wants it. What it was by an earlier strategy is over, and leaves: whoever comes by, a verb or the agent with what others say, makes it anew. */
+/* The key as its strategy wants it. What it was by an earlier strategy is over, and leaves: whoever comes by, a verb
+ * or the agent with what others say, makes it anew. */
 uint32_t sim_store_find_fresh(struct sim_store *store, const void *key, size_t key_bytes, const struct sim_strategy *strategy);
 uint64_t sim_store_hash(const void *key, size_t key_bytes);
 /* The state of a key that is not held: empty, or what is remembered of it since it was evicted. */
 void sim_store_draft(const struct sim_store *store, const void *key, size_t key_bytes, const struct sim_strategy *strategy,
                      uint64_t now_ms, struct qp_state *out);
-/* The key appears with its cells and, if it has one, its block, in one step. 0, and its slot; or as sim_store_publish. */
+/* The key appears with its cells and, if it has one, its block, in one step. 0, and its slot; or as
+ * sim_store_publish. */
 int sim_store_make(struct sim_store *store, const void *key, size_t key_bytes, const struct qp_state *state, bool with_block,
                    uint64_t now_ms, uint32_t *slot);
 void sim_store_drop(struct sim_store *store, uint32_t slot);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* store_test.c: the stand-in for a segment keeps what it promises: else the simulator tests a core against a world that does not exist. */
+/* store_test.c: the stand-in for a segment keeps what it promises: else the simulator tests a core against a world
+ * that does not exist. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -251,8 +252,8 @@ static int end_nothing(struct qp_state *state, void *arg)
     return *(const int *)arg;
 }
 
-/* As in a segment: the agent too ends an entry that its strategy has made something else of. If it refused what others say until a verb came by, that verb would admit as if nobody had
- * counted. */
+/* As in a segment: the agent too ends an entry that its strategy has made something else of. If it refused what
+ * others say until a verb came by, that verb would admit as if nobody had counted. */
 static void test_the_agent_follows_strategies(void **unused)
 {
     (void)unused;

@@ -64,7 +64,8 @@ static uint32_t joined_besides(const struct sim_host *host)
     return count;
 }
 
-/* Never all segments at once: what nobody holds cannot be missed, and where all begin with old files they wait for everybody, a hostile peer too. */
+/* Never all segments at once: what nobody holds cannot be missed, and where all begin with old files they wait for
+ * everybody, a hostile peer too. */
 static void lose(struct sim_host *host, bool file)
 {
     struct sim *sim = host->sim;
@@ -129,7 +130,8 @@ static void jump(struct sim_host *host)
     sim_say(sim, "host %u: its clock is %lld ms ahead", host->index, (long long)host->lead_ms);
 }
 
-/* Windows get another length: all keys of the old one are over, and what is counted while the tables change is nobody's. */
+/* Windows get another length: all keys of the old one are over, and what is counted while the tables change is
+ * nobody's. */
 static void change_strategy(struct sim *sim)
 {
     for (uint32_t key = 0; key < sim->account->key_count; key++) {
@@ -199,7 +201,8 @@ void sim_trouble_second(struct sim *sim)
         change_strategy(sim);
 }
 
-/* Links up, agents up, clocks together: at the time that the furthest ahead of them had, so that nobody's versions lie in the future for long. */
+/* Links up, agents up, clocks together: at the time that the furthest ahead of them had, so that nobody's versions
+ * lie in the future for long. */
 void sim_trouble_heal(struct sim *sim)
 {
     sim->trouble = false;

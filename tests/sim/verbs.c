@@ -33,7 +33,8 @@ static void do_add(struct verb *v, uint64_t n)
     say_verb(v, "add", n);
 }
 
-/* A round until it is stamped, one until it is sent, and the way. More if an acknowledgement takes longer than the credit lasts, for then the sender waits for it. */
+/* A round until it is stamped, one until it is sent, and the way. More if an acknowledgement takes longer than the
+ * credit lasts, for then the sender waits for it. */
 static uint64_t time_to_hear_ms(const struct sim_profile *p)
 {
     uint64_t acked_ms = 2 * (uint64_t)p->delay_ms_max + 2 * (uint64_t)p->round_ms, credit_ms = (uint64_t)p->credit * p->round_ms;
@@ -41,7 +42,8 @@ static uint64_t time_to_hear_ms(const struct sim_profile *p)
     return 3 * (uint64_t)p->round_ms + 2 * (uint64_t)p->delay_ms_max + 50 + stall_ms;
 }
 
-/* Who denies must have had a reason: there is never less used than he believes. Who admits must not have had one, once there was time to tell him. */
+/* Who denies must have had a reason: there is never less used than he believes. Who admits must not have had one,
+ * once there was time to tell him. */
 static void judge(struct verb *v, uint64_t n, uint64_t epoch, bool admitted)
 {
     struct sim_account_key *k = v->account;

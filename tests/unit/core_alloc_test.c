@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_alloc_test.c: arenas: what is asked for is zeroed, aligned and counted, in every build; all of an arena can be given back at once. */
+/* core_alloc_test.c: arenas: what is asked for is zeroed, aligned and counted, in every build; all of an arena can be
+ * given back at once. */
 #include "core_unit.h"
 
 static bool is_zero(const unsigned char *memory, size_t bytes)

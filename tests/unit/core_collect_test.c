@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_collect_test.c: when a deleted key is forgotten: after everybody has said that he holds its tombstone, and not before; and what its grave is good for afterwards. */
+/* core_collect_test.c: when a deleted key is forgotten: after everybody has said that he holds its tombstone, and not
+ * before; and what its grave is good for afterwards. */
 #include "core_unit.h"
 
 #define GRACE_MS 500u
@@ -268,7 +269,8 @@ static void a_joiner_is_waited_for(void **unused)
     rig_end(&rig);
 }
 
-/* A joiner came from one who had collected and forgotten: it has never heard of the tombstone that another host still keeps for it. */
+/* A joiner came from one who had collected and forgotten: it has never heard of the tombstone that another host still
+ * keeps for it. */
 static void who_never_heard_of_it_is_asked(void **unused)
 {
     (void)unused;
@@ -299,8 +301,9 @@ static void who_never_heard_of_it_is_asked(void **unused)
     rig_end(&rig);
 }
 
-/* A key has left slot 2 unseen (it was collected), was in slot 1 meanwhile, and is in slot 2 again, whose note never knew that it had gone. A grave that somebody tells finds the key by its hash
- * alone: what it says was lost, and the tombstone kept for ever. */
+/* A key has left slot 2 unseen (it was collected), was in slot 1 meanwhile, and is in slot 2 again, whose note never
+ * knew that it had gone. A grave that somebody tells finds the key by its hash alone: what it says was lost, and the
+ * tombstone kept for ever. */
 static void a_key_that_comes_back_is_found_by_its_hash(void **unused)
 {
     (void)unused;
@@ -326,7 +329,8 @@ static unsigned no_deltas_from_0(struct rig *rig, unsigned from, unsigned to, st
     return from != 0 || head->type != QP_FRAME_DELTA;
 }
 
-/* Host 0's grave comes to host 1 while that has no room to note that host 0 holds the tombstone. Nobody tells a grave twice without being asked. */
+/* Host 0's grave comes to host 1 while that has no room to note that host 0 holds the tombstone. Nobody tells a grave
+ * twice without being asked. */
 static void a_grave_that_was_refused_is_asked_for(void **unused)
 {
     (void)unused;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_digest_test.c: hosts that hold the same find that out and stay silent; a difference that nobody can explain is found and mended, by the origin if it is there. */
+/* core_digest_test.c: hosts that hold the same find that out and stay silent; a difference that nobody can explain is
+ * found and mended, by the origin if it is there. */
 #include "core_unit.h"
 
 #include <stdio.h>

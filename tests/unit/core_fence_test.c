@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_fence_test.c: hosts that were away too long, and come back with what was deleted meanwhile: they take a snapshot before they speak, and nothing rises from the dead. */
+/* core_fence_test.c: hosts that were away too long, and come back with what was deleted meanwhile: they take a
+ * snapshot before they speak, and nothing rises from the dead. */
 #include "core_unit.h"
 
 #define FORGET_MS 20000u
@@ -183,7 +184,8 @@ static void halves_fence_each_other(void **unused)
     rig_end(&rig);
 }
 
-/* Of a snapshot that was broken off, what no stream has told us is not kept for good: nobody knew of us when it was deleted. */
+/* Of a snapshot that was broken off, what no stream has told us is not kept for good: nobody knew of us when it was
+ * deleted. */
 static void half_a_snapshot_leaves_nothing(void **unused)
 {
     (void)unused;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_hostile_cost_test.c: small frames that each could make a host walk its table or send all of it. What they get in one round has a bound, however many they are: frames, bytes
- * and the store's calls are counted. */
+/* core_hostile_cost_test.c: small frames that each could make a host walk its table or send all of it. What they get
+ * in one round has a bound, however many they are: frames, bytes and the store's calls are counted. */
 #include "core_liar.h"
 
 #define KEYS 8000u

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_hostile_epoch_test.c: epochs at the caps: no word of one host leaves a key without a next epoch, or with one that only some believe. */
+/* core_hostile_epoch_test.c: epochs at the caps: no word of one host leaves a key without a next epoch, or with one
+ * that only some believe. */
 #include "core_liar.h"
 
 #include <errno.h>
@@ -58,8 +59,8 @@ static void an_epoch_that_no_resets_lead_to_is_refused(void **unused)
     one_epoch(above, QP_REFUSED_SKEW);
 }
 
-/* The highest epoch that is believed, by a point or by a delete, or one that is not: whoever believes it follows it, and resets, deletes and counts go on, and are
- * heard. */
+/* The highest epoch that is believed, by a point or by a delete, or one that is not: whoever believes it follows it,
+ * and resets, deletes and counts go on, and are heard. */
 static void go_on_from(bool deleted, bool believed)
 {
     struct rig rig;

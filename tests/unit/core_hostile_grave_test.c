@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_hostile_grave_test.c: graves that nobody has dug: they end no key that lives, and put out no grave that somebody needs; and graves of two ages, which honest
- * hosts may come to have. */
+/* core_hostile_grave_test.c: graves that nobody has dug: they end no key that lives, and put out no grave that
+ * somebody needs; and graves of two ages, which honest hosts may come to have. */
 #include "core_liar.h"
 
 #define GRACE_MS 500u
@@ -83,7 +83,8 @@ static void a_floor_that_leaves_no_epoch_is_refused(void **unused)
     one_floor((UINT64_C(1700006400000) + QP_SKEW_MAX_MS + 3600000) << 16, QP_REFUSED_SKEW);
 }
 
-/* It ends what was counted, as a delete does, which is anybody's right; and nothing that is counted afterwards, however often the key is deleted then. */
+/* It ends what was counted, as a delete does, which is anybody's right; and nothing that is counted afterwards,
+ * however often the key is deleted then. */
 static void the_highest_floor_ends_nothing_that_comes(void **unused)
 {
     (void)unused;
@@ -250,7 +251,8 @@ static unsigned host_0_is_not_heard(struct rig *rig, unsigned from, unsigned to,
     return !(rig->arg && from == 0);
 }
 
-/* Two hosts come to have graves of two ages. The one that loses its grave first makes the key anew, at an epoch that the other one's grave would kill. */
+/* Two hosts come to have graves of two ages. The one that loses its grave first makes the key anew, at an epoch that
+ * the other one's grave would kill. */
 static void graves_of_one_key_end_at_one_time(void **unused)
 {
     (void)unused;

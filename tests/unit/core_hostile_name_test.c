@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_hostile_name_test.c: names that nobody has, names that others have, and a host that says that it comes first: nobody is kept out. */
+/* core_hostile_name_test.c: names that nobody has, names that others have, and a host that says that it comes first:
+ * nobody is kept out. */
 #include "core_liar.h"
 
 static unsigned replicas_of(const struct rig *rig, unsigned host)
@@ -68,7 +69,8 @@ static unsigned host_1_only_greets(struct rig *rig, unsigned from, unsigned to, 
     return from != 1 || head->type == QP_FRAME_HELLO;
 }
 
-/* Host 1 is away; host 2 says again and again that it is host 1, and something in its name. heard: host 0 has heard something of host 1 before. */
+/* Host 1 is away; host 2 says again and again that it is host 1, and something in its name. heard: host 0 has heard
+ * something of host 1 before. */
 static void take_the_name(bool heard)
 {
     struct rig rig;
@@ -108,7 +110,8 @@ static void a_name_is_not_taken_while_its_host_is_away(void **unused)
     take_the_name(false);
 }
 
-/* Two new hosts, and a third one that says for ever that it is the smallest and has not joined: it may not give, so nobody waits for it. */
+/* Two new hosts, and a third one that says for ever that it is the smallest and has not joined: it may not give, so
+ * nobody waits for it. */
 static void a_founder_that_lies_is_not_waited_for(void **unused)
 {
     (void)unused;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_identity_test.c: who speaks: a key's first replica is bound to it, another one replaces it only after a silence, and what is not for us or cannot be is
- * counted and changes nothing. */
+/* core_identity_test.c: who speaks: a key's first replica is bound to it, another one replaces it only after a
+ * silence, and what is not for us or cannot be is counted and changes nothing. */
 #include "core_unit.h"
 
 #include <errno.h>
@@ -193,7 +193,8 @@ static void a_segment_made_anew_replaces_the_former_one(void **unused)
     rig_end(&rig);
 }
 
-/* Host 1 says that it is host 2, and is the first one to say so to host 0. The others know better, and tell; and host 1 cannot be two. */
+/* Host 1 says that it is host 2, and is the first one to say so to host 0. The others know better, and tell; and host
+ * 1 cannot be two. */
 static void a_name_that_was_taken_goes_back(void **unused)
 {
     (void)unused;
@@ -243,7 +244,8 @@ static void a_name_that_is_not_used_goes_back(void **unused)
     rig_end(&rig);
 }
 
-/* The key that has taken it says something empty in it, and goes on to another name: the one that it left is whoever's comes. */
+/* The key that has taken it says something empty in it, and goes on to another name: the one that it left is
+ * whoever's comes. */
 static void a_name_that_was_left_goes_back(void **unused)
 {
     (void)unused;
@@ -364,7 +366,8 @@ static unsigned hellos_of_old_disks(struct rig *rig, unsigned from, unsigned to,
     return head->type != QP_FRAME_HELLO || rig->sent[QP_FRAME_HELLO] < 1000;
 }
 
-/* Both segments are older than what the other one has heard: neither can greet, and both go on asking, but not all the time. */
+/* Both segments are older than what the other one has heard: neither can greet, and both go on asking, but not all
+ * the time. */
 static void two_who_cannot_greet_do_not_shout(void **unused)
 {
     (void)unused;

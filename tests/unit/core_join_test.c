@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_join_test.c: how a host comes to speak: the first of all, the next ones, and one that was away too long; with chunks that are lost, and givers and joiners that die in the
- * middle. */
+/* core_join_test.c: how a host comes to speak: the first of all, the next ones, and one that was away too long; with
+ * chunks that are lost, and givers and joiners that die in the middle. */
 #include "core_unit.h"
 
 #include <stdio.h>
@@ -378,7 +378,8 @@ static void put_known(struct rig *rig, unsigned host, uint64_t replica, uint64_t
     ledger->replica[place] = (struct qp_replica){.id = replica, .knowledge = knowledge};
 }
 
-/* Host 1 has founded a cluster of its own, in which nobody knows what was deleted of that which host 2's file has. Host 0 knows. */
+/* Host 1 has founded a cluster of its own, in which nobody knows what was deleted of that which host 2's file has.
+ * Host 0 knows. */
 static void an_old_file_needs_a_giver_that_knows_of_it(void **unused)
 {
     (void)unused;

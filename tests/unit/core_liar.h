@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_liar.h: a host of the rig whose key is good and whose agent is not ours: what it says is made by hand, and whom it asks is counted. */
+/* core_liar.h: a host of the rig whose key is good and whose agent is not ours: what it says is made by hand, and
+ * whom it asks is counted. */
 #ifndef QP_TESTS_CORE_LIAR_H
 #define QP_TESTS_CORE_LIAR_H
 
@@ -25,7 +26,8 @@ void liar_delta(struct liar *liar, unsigned to, struct qp_wire_record *records, 
 /* A counter of its own, with that point. */
 struct qp_wire_record liar_item(const struct liar *liar, const char *key, struct qp_point *point);
 
-/* Takes what that host has to say, and forgets what is for others. Returns how many frames of a type are for the liar; *bytes: all that are (NULL is fine). */
+/* Takes what that host has to say, and forgets what is for others. Returns how many frames of a type are for the
+ * liar; *bytes: all that are (NULL is fine). */
 unsigned liar_listen(const struct liar *liar, unsigned to, enum qp_frame_type type, uint64_t *bytes);
 
 /* What that host knows of the liar. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_map_test.c: the maps for replicas and peers: what they hold, that another thread can read them while they change, and that no thread is
- * started for them. */
+/* core_map_test.c: the maps for replicas and peers: what they hold, that another thread can read them while they
+ * change, and that no thread is started for them. */
 #include "core_unit.h"
 
 #include <dirent.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_refused_test.c: what a host refuses for want of room, time or kind is offered again, whoever is killed and whatever is lost meanwhile. */
+/* core_refused_test.c: what a host refuses for want of room, time or kind is offered again, whoever is killed and
+ * whatever is lost meanwhile. */
 #include "core_unit.h"
 
 /* The next thing that host 1 is told finds no room there. */
@@ -113,7 +114,8 @@ static void many_refusals_take_turns(void **unused)
     rig_end(&rig);
 }
 
-/* Of another kind there: it stays so. The distance grows, others are not held up, and the other's knowledge does not stop for good. */
+/* Of another kind there: it stays so. The distance grows, others are not held up, and the other's knowledge does not
+ * stop for good. */
 static void another_kind_is_asked_more_and_more_seldom(void **unused)
 {
     (void)unused;

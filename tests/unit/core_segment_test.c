@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_segment_test.c: hosts with segments of their own, whose agents talk: what programs see on each of them. The network is a loop that delivers at once;
- * what a bad one does is for the simulator. */
+/* core_segment_test.c: hosts with segments of their own, whose agents talk: what programs see on each of them. The
+ * network is a loop that delivers at once; what a bad one does is for the simulator. */
 #include "agent_unit.h"
 #include "sync/core.h"
 #include "sync/store_segment.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_stream_test.c: two and more hosts tell each other what they counted, over a network that loses, doubles and reorders; and say nothing when
- * nothing has changed. */
+/* core_stream_test.c: two and more hosts tell each other what they counted, over a network that loses, doubles and
+ * reorders; and say nothing when nothing has changed. */
 #include "core_unit.h"
 
 static void counts_meet(void **unused)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core_unit.h: some hosts with a core each, over the simulator's stand-in for a segment, and a network between them that a test can see and spoil. */
+/* core_unit.h: some hosts with a core each, over the simulator's stand-in for a segment, and a network between them
+ * that a test can see and spoil. */
 #ifndef QP_TESTS_CORE_UNIT_H
 #define QP_TESTS_CORE_UNIT_H
 
