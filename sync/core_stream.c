@@ -166,9 +166,11 @@ static bool is_owed(const struct qp_peer *peer, uint64_t key_hash, uint32_t *at)
     return false;
 }
 
-/* From there on what we lack of its stream need not be dead. Limits are judged by their windows, whatever we lack. */
-static void owe(struct qp_core *core, struct qp_peer *peer, const struct qp_wire_record *record)
+/* From there on what we lack of its stream need not be dead. Limits are judged by their windows, whatever we lack. Of a
+ * key that is of another kind here we have never taken anything: the hole begins with the stream. */
+static void owe(struct qp_core *core, struct qp_peer *peer, const struct qp_wire_record *record, enum qp_refusal why)
 {
+    uint64_t from = why == QP_REFUSED_KIND ? 1 : record->sequence;
     struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
     const struct qp_item *item = &record->item;
     uint64_t key_hash = qp_wire_key_hash(item->key, item->key_bytes);
@@ -179,8 +181,8 @@ static void owe(struct qp_core *core, struct qp_peer *peer, const struct qp_wire
         peer->owes_these = true;
         peer->owed_count = 0;
     }
-    if (replica->hole == 0 || record->sequence < replica->hole)
-        qp_ledger_put(&replica->hole, record->sequence);
+    if (replica->hole == 0 || from < replica->hole)
+        qp_ledger_put(&replica->hole, from);
     if (is_owed(peer, key_hash, &at))
         return;
     if (peer->owed_count < QP_REFUSED_MAX)
@@ -212,7 +214,7 @@ static bool note_refusal(struct qp_core *core, struct qp_peer *peer, const struc
         return true;
     if (peer->refused_count == QP_REFUSED_MAX)
         return false;
-    owe(core, peer, record);
+    owe(core, peer, record, why);
     peer->refused[peer->refused_count].sequence = record->sequence;
     peer->refused[peer->refused_count++].cause = (uint8_t)why;
     return true;
