@@ -135,12 +135,11 @@ void qp_digest_forget(struct qp_core *core, struct qp_peer *peer)
 
 /* We know of more of its stream than there is, and it does not hear us for that: somebody else has spoken in its name
  * once, here or where we took our knowledge from; or its segment is the image of a former day. One such word may be
- * overtaken by its stream, so it takes some in a row, of one who has told us nothing of its stream in this life: whom
- * it hears it tells, and would not begin again for. */
+ * late, so it takes some in a row, none of them overtaken by what its agent has sent since. */
 static void hear_anew(struct qp_core *core, struct qp_peer *peer, uint64_t sequence)
 {
     struct qp_repairing *repair = peer->repair;
-    bool is_behind = !peer->streams && sequence < knowledge_of(core, peer->replica_index);
+    bool is_behind = sequence >= peer->heard_upto && sequence < knowledge_of(core, peer->replica_index);
     repair->behind = is_behind ? repair->behind + 1 : 0;
     if (repair->behind < DIFFERENCES)
         return;
@@ -164,10 +163,10 @@ static void compare(struct qp_core *core, struct qp_peer *peer, const struct qp_
     if (repair->compared_round[index] == core->round + 1)
         return;
     repair->compared_round[index] = core->round + 1;
-    if (peer->replica_index == index && theirs->sequence != knowledge_of(core, index)) {
+    if (peer->replica_index == index)
         hear_anew(core, peer, theirs->sequence);
+    if (peer->replica_index == index && theirs->sequence != knowledge_of(core, index))
         return;
-    }
     if (theirs->digest == core->digest[index]) {
         repair->differs[index] = repair->repairs[index] = 0;
         repair->expect = repair->expect == index ? 0 : repair->expect;

@@ -81,7 +81,7 @@ struct qp_peer {
     uint32_t under_way;         /* delta frames */
     uint64_t under_way_upto[QP_CREDIT_MAX];
     uint64_t mark;              /* of its stream, merged here; qp_stream_mark says it */
-    bool streams;               /* its present agent has sent us deltas */
+    uint64_t heard_upto;        /* up to where its present agent has sent us deltas, taken in or not */
     uint32_t unconfirmed;       /* deltas that were taken in since we acknowledged */
     uint64_t added_ms, heard_ms, hello_ms, digest_ms;
     uint64_t insists_ms;        /* since when we tell it in vain that it has to take a snapshot; 0: we do not */

@@ -176,8 +176,8 @@ static bool is_squatted(const struct qp_core *core, const struct qp_peer *peer, 
 
 static void forget_stream(struct qp_peer *peer)
 {
-    peer->greeted = peer->streams = false;
-    peer->mark = 0;
+    peer->greeted = false;
+    peer->mark = peer->heard_upto = 0;
     peer->refused_count = 0;
     peer->owes_these = false;
 }
@@ -272,7 +272,8 @@ bool qp_replica_identify(struct qp_core *core, struct qp_peer *peer, const struc
         return false;
     if (frame->incarnation > peer->incarnation) {
         peer->incarnation = frame->incarnation;
-        peer->greeted = peer->streams = false;
+        peer->greeted = false;
+        peer->heard_upto = 0;
     }
     peer->state = QP_PEER_HEARD;
     peer->heard_ms = core->now_ms;

@@ -134,7 +134,9 @@ void qp_stream_on_hello(struct qp_core *core, struct qp_peer *peer, const struct
     if (frame->origin == 0)
         peer->wants_hello = true;
     qp_stream_answer(core, peer);
-    if (frame->origin == core->self && !peer->greeted) {
+    /* Whom we have greeted, and who is behind what he had acknowledged, hears us from there again: else he would not hear
+     * us any more. (A HELLO that was long on its way costs as much as a lost delta.) */
+    if (frame->origin == core->self && (!peer->greeted || frame->mark < peer->acked)) {
         if (frame->mark > core->ledger->sequence) {
             peer->figures.frames_bad++;
             return;
@@ -142,7 +144,8 @@ void qp_stream_on_hello(struct qp_core *core, struct qp_peer *peer, const struct
         if (peer->greeted_round == core->round + 1) /* one in a round is enough for who was restarted */
             return;
         peer->greeted_round = core->round + 1;
-        peer->greeted = peer->wants_hello = true;
+        peer->wants_hello |= !peer->greeted;
+        peer->greeted = true;
         qp_stream_begin_again(core, peer, frame->mark);
     }
     if (frame->flags & QP_FRAME_FENCED)
@@ -317,7 +320,7 @@ static uint64_t take_records(struct qp_core *core, struct qp_peer *peer, const s
 
 void qp_stream_on_delta(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame)
 {
-    peer->streams = true;
+    peer->heard_upto = frame->upto > peer->heard_upto ? frame->upto : peer->heard_upto;
     /* A fenced host must not know more while what it holds is stale, and a retired one must not speak: nothing is
      * acknowledged, they come again. */
     if (!core->ledger->joined || qp_replica_is_retired(core, peer)) {

@@ -211,12 +211,68 @@ static void who_knows_more_than_there_is_hears_anew(void **unused)
     rig_end(&rig);
 }
 
+/* In the middle of both agents' lives: as when a giver had been lied to. */
+static void who_is_told_of_more_than_there_is_hears_anew(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 2, NULL);
+    rig_add(&rig, 0, "a", 3);
+    rig_rounds(&rig, 20);
+    int index = qp_replica_find(rig.core[1], rig_replica(0));
+    rig.core[1]->ledger->replica[index].knowledge = 1000;
+    rig_add(&rig, 0, "b", 3);
+    rig_rounds(&rig, 100);
+    rig_assert_all(&rig, "a", 3);
+    rig_assert_all(&rig, "b", 3);
+    assert_int_equal(rig.core[1]->ledger->replica[index].knowledge, rig.core[0]->ledger->sequence);
+    rig_end(&rig);
+}
+
 #define HELD_MAX 32
 
 static struct {
     uint8_t bytes[QP_FRAME_BYTES_MIN];
     size_t count;
 } held[HELD_MAX];
+
+static unsigned no_digest_of_0(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)rig, (void)to, (void)bytes, (void)count;
+    return head->type != QP_FRAME_DIGEST || from != 0;
+}
+
+static unsigned hold_a_digest(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    if (no_digest_of_0(rig, from, to, head, bytes, count))
+        return 1;
+    assert_true(count <= sizeof held[0].bytes);
+    memcpy(held[0].bytes, bytes, count);
+    held[0].count = count;
+    rig->arg++;
+    return 0;
+}
+
+/* A digest that was overtaken says nothing, however often that happens. */
+static void a_late_digest_begins_nothing_anew(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 2, NULL);
+    rig_add(&rig, 0, "a", 1);
+    rig_rounds(&rig, 20);
+    for (unsigned i = 0; i < 6; i++) {
+        rig.fate = hold_a_digest;
+        for (rig.arg = 0; rig.arg == 0;)
+            rig_rounds(&rig, 1);
+        rig.fate = no_digest_of_0;
+        rig_add(&rig, 0, "a", 1);
+        rig_rounds(&rig, 2);
+        qp_core_on_message(rig.core[1], rig_peer(&rig, 1, 0)->number, held[0].bytes, held[0].count, rig.now_ms);
+        assert_int_equal(qp_stream_mark(rig.core[1], rig_peer(&rig, 1, 0)), rig.core[0]->ledger->sequence);
+    }
+    rig_end(&rig);
+}
 
 static unsigned hold_repairs(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
 {
@@ -303,6 +359,8 @@ int main(void)
         cmocka_unit_test(when_the_origin_is_gone_a_relay_adds),
         cmocka_unit_test(a_large_range_comes_in_parts),
         cmocka_unit_test(who_knows_more_than_there_is_hears_anew),
+        cmocka_unit_test(who_is_told_of_more_than_there_is_hears_anew),
+        cmocka_unit_test(a_late_digest_begins_nothing_anew),
         cmocka_unit_test(repairs_may_overtake_each_other),
         cmocka_unit_test(an_unasked_repair_is_nothing),
     };

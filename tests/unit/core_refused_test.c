@@ -201,6 +201,39 @@ static void a_new_agent_hears_again_from_the_hole(void **unused)
     rig_end(&rig);
 }
 
+static unsigned no_delta_of_0(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)rig, (void)to, (void)bytes, (void)count;
+    return from != 0 || head->type != QP_FRAME_DELTA;
+}
+
+/* A configuration that is read again: what was refused is not confirmed yet, and the sender believes that it was all acknowledged. */
+static void a_peer_that_is_dropped_and_added_hears_on(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    uint32_t number;
+    rig_begin(&rig, 2, NULL);
+    rig_add(&rig, 0, "a", 3);
+    rig_rounds(&rig, 20);
+    refuse_next(&rig, 1);
+    rig_add(&rig, 0, "b", 3);
+    rig_rounds(&rig, 1);
+    rig.fate = no_delta_of_0;
+    rig_rounds(&rig, 1);
+    struct qp_peer_config config = rig_peer(&rig, 1, 0)->config;
+    assert_true(rig_peer(&rig, 0, 1)->acked > rig.core[1]->ledger->replica[1].knowledge);
+    qp_core_peer_drop(rig.core[1], 0);
+    assert_int_equal(qp_core_peer_add(rig.core[1], &config, rig.now_ms, &number), 0);
+    rig.fate = NULL;
+    rig_rounds(&rig, 60);
+    rig_add(&rig, 0, "c", 3);
+    rig_rounds(&rig, 60);
+    rig_assert_all(&rig, "b", 3);
+    rig_assert_all(&rig, "c", 3);
+    rig_end(&rig);
+}
+
 static struct sim_strategy limits(void *arg, const void *key, size_t key_bytes)
 {
     (void)arg, (void)key, (void)key_bytes;
@@ -267,6 +300,7 @@ int main(void)
         cmocka_unit_test(another_kind_is_asked_more_and_more_seldom),
         cmocka_unit_test(a_hole_closes_with_the_last_that_was_refused),
         cmocka_unit_test(a_new_agent_hears_again_from_the_hole),
+        cmocka_unit_test(a_peer_that_is_dropped_and_added_hears_on),
         cmocka_unit_test(limits_make_no_holes),
         cmocka_unit_test(a_grave_closes_a_hole),
     };
