@@ -215,7 +215,7 @@ enum qp_kind { QP_KIND_ANY = 0, QP_KIND_COUNTER = 1, QP_KIND_LIMIT = 2, QP_KIND_
 
 #define QP_REPLICAS 256
 #define QP_REPLICA_RETIRED UINT64_C(1) /* silent for too long: not waited for any more */
-#define QP_REPLICA_RETURNED UINT64_C(2) /* was retired, and has to take a snapshot before it may speak */
+#define QP_REPLICA_RETURNED UINT64_C(2) /* retired, and announced since: waited for again, but it has to take a snapshot before it may speak */
 #define QP_REPLICA_REPLACED UINT64_C(4) /* another one has come under its key: its host made a new segment */
 #define QP_REPLICA_FLAGS (QP_REPLICA_RETIRED | QP_REPLICA_RETURNED | QP_REPLICA_REPLACED)
 

@@ -152,6 +152,11 @@ void qp_grave_dig(struct qp_core *core, uint64_t key_hash, bool is_register, uin
     dig(core, key_hash, is_register, floor, state_it, false);
 }
 
+void qp_grave_hear(struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t floor)
+{
+    dig(core, key_hash, is_register, floor, true, true);
+}
+
 /* Where a place was given by another rule (the graves of another segment's file), the grave gets one by ours: there
  * first, and then it leaves the old one. */
 void qp_collect_init(struct qp_core *core)
@@ -304,7 +309,7 @@ static bool all_hold(const struct qp_core *core, const struct qp_state *state)
         return true;
     for (uint32_t i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++) {
         const struct qp_replica *replica = &core->ledger->replica[i];
-        if (!(replica->flags & QP_REPLICA_RETIRED) && !holds(state, replica))
+        if (qp_replica_is_waited_for(replica) && !holds(state, replica))
             return false;
     }
     if (core->replicas_lost)

@@ -91,7 +91,11 @@ struct qp_peer {
     struct { uint64_t sequence; uint8_t cause; } refused[QP_REFUSED_MAX];
     bool owes_these;            /* what it owes is all that was refused of its stream: not if that was before our start, or too much */
     uint32_t owed_count;
-    uint64_t owed[QP_REFUSED_MAX]; /* hashes of keys: what it said of them was refused here, and it has not said it again yet */
+    struct {
+        uint64_t key_hash, upto; /* nothing that was refused of it is above that epoch (registers: timestamp) */
+        bool is_register;
+    } owed[QP_REFUSED_MAX];     /* keys: what it said of them was refused here, and it has not said it again yet */
+    uint64_t owed_from;         /* what was refused in former lives was at or below this place of its stream: it comes again */
     struct qp_giving *giving;   /* a snapshot on its way to it (core_snapshot.c); NULL: none */
     struct qp_repairing *repair; /* core_digest.c; NULL: none */
     struct qp_peer_figures figures;
@@ -192,6 +196,12 @@ static inline const struct qp_replica *qp_replica_of(const struct qp_core *core,
     return peer->replica_index ? &core->ledger->replica[peer->replica_index] : NULL;
 }
 
+/* Not given up, or announced again since. */
+static inline bool qp_replica_is_waited_for(const struct qp_replica *replica)
+{
+    return !(replica->flags & QP_REPLICA_RETIRED) || (replica->flags & QP_REPLICA_RETURNED);
+}
+
 static inline bool qp_replica_is_retired(const struct qp_core *core, const struct qp_peer *peer)
 {
     const struct qp_replica *replica = qp_replica_of(core, peer);
@@ -269,6 +279,8 @@ void qp_collect_round(struct qp_core *core);
 bool qp_grave_find(const struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t *floor);
 /* Remembers it (the higher floor wins); told in our stream at the next harvest if `state_it`. */
 void qp_grave_dig(struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t floor, bool state_it);
+/* The same of a key that we do not know, and one peer says was deleted: if there is a free place. Told. */
+void qp_grave_hear(struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t floor);
 /* A grave that was heard: a floor, and its teller holds. teller 0: a relay's. Why it is refused: MALFORMED and SKEW,
  * counted and not asked for again. */
 enum qp_refusal qp_grave_heard(struct qp_core *core, const struct qp_wire_record *record, uint64_t teller);
@@ -285,6 +297,7 @@ void qp_stream_go_back(struct qp_core *core, struct qp_peer *peer);  /* to what 
 /* Up to where a peer's stream was merged here. The ledger's knowledge stays below what was refused until the peer has
  * heard of that. */
 uint64_t qp_stream_mark(const struct qp_core *core, const struct qp_peer *peer);
+void qp_stream_owes_nothing(const struct qp_core *core, struct qp_peer *peer); /* at the start of our life, or of its name */
 void qp_stream_begin_again(struct qp_core *core, struct qp_peer *peer, uint64_t mark); /* what is under way is forgotten */
 
 /* ---- core_stream_out.c: sending it ------------------------------------------------------------------------------------------------ */

@@ -45,7 +45,7 @@ struct qp_taking {
     uint64_t cursor;      /* what we have, ends here */
     uint64_t progress_ms, asked_ms;
     bool ask;
-    bool ignorant[QP_PEERS_MAX]; /* peers that know nothing of what our file has */
+    uint64_t ignorant_ms[QP_PEERS_MAX]; /* when a peer was found to know nothing of what our file has; 0: not */
     uint32_t count;       /* known; 0: the first chunk is still to come */
     struct known known[QP_REPLICAS];
 };
@@ -158,7 +158,7 @@ static void give_up_insisting(struct qp_core *core)
             peer->insists_ms = core->now_ms;
         } else if (core->now_ms - peer->insists_ms > insist_ms) {
             qp_replica_heard(core, peer->replica_index);
-            qp_ledger_put(&replica->flags, replica->flags & ~QP_REPLICA_RETIRED);
+            qp_ledger_put(&replica->flags, replica->flags & ~(QP_REPLICA_RETIRED | QP_REPLICA_RETURNED));
         }
     }
 }
@@ -218,6 +218,20 @@ static void drop_unconfirmed(struct qp_core *core)
     }
 }
 
+/* Whether we have heard more of a stream than the giver: what was refused of that, the giver cannot mend. */
+static bool heard_beyond(const struct qp_core *core, uint32_t index, uint64_t sequence)
+{
+    if (core->ledger->replica[index].knowledge > sequence)
+        return true;
+    for (uint32_t i = 0; i < core->peer_high; i++) {
+        const struct qp_peer *peer = &core->peer[i];
+        if (peer->used && peer->replica_index == index && qp_stream_mark(core, peer) > sequence)
+            return true;
+    }
+    return false;
+}
+
+/* What was whole there is whole here. */
 static void raise_knowledge(struct qp_core *core)
 {
     const struct qp_taking *taking = core->taking;
@@ -228,8 +242,8 @@ static void raise_knowledge(struct qp_core *core)
         if (index <= 0)
             continue;
         struct qp_replica *replica = &core->ledger->replica[index];
-        if (sequence && sequence == known->sequence && sequence >= replica->knowledge) /* it was whole there, so it is here */
-            qp_ledger_put(&replica->hole, 0);
+        if (replica->hole && sequence >= replica->hole && sequence == known->sequence)
+            qp_ledger_put(&replica->hole, heard_beyond(core, (uint32_t)index, sequence) ? sequence + 1 : 0);
         if (sequence > replica->knowledge)
             qp_ledger_put(&replica->knowledge, sequence);
     }
@@ -251,6 +265,28 @@ static void ask_from_start(struct qp_core *core, struct qp_peer *peer)
     core->join = QP_JOIN_ASKING;
 }
 
+static uint64_t waited_ms(const struct qp_core *core)
+{
+    return core->now_ms - core->taking->began_ms;
+}
+
+/* Whether nobody can tell us what of our file was deleted: all are there, and none of them knows of it; or it was long
+ * enough. */
+static bool nobody_knows(const struct qp_core *core)
+{
+    bool all = qp_found_hears_everybody(core);
+    for (uint32_t i = 0; i < core->peer_high; i++)
+        all &= !qp_peer_may_give(&core->peer[i]) || core->taking->ignorant_ms[i];
+    return all || waited_ms(core) >= core->config.forget_after_ms;
+}
+
+/* Who is ignorant is asked again now and then: he may have heard of it since. */
+static bool may_ask(const struct qp_core *core, const struct qp_peer *peer)
+{
+    uint64_t since_ms = core->taking->ignorant_ms[peer->number];
+    return since_ms == 0 || core->now_ms < since_ms || core->now_ms - since_ms >= QP_REACHED_MS || nobody_knows(core);
+}
+
 /* The next one that may give, after the present giver: who has fenced us before all others, then who is not fenced
  * here. */
 static struct qp_peer *choose_giver(struct qp_core *core)
@@ -261,7 +297,7 @@ static struct qp_peer *choose_giver(struct qp_core *core)
     uint32_t from = taking->giver == NOBODY ? 0 : taking->giver + 1;
     for (uint32_t i = 0; i < core->peer_high; i++) {
         struct qp_peer *peer = &core->peer[(from + i) % core->peer_high];
-        if (!qp_peer_may_give(peer) || !qp_peer_is_reached(core, peer))
+        if (!qp_peer_may_give(peer) || !qp_peer_is_reached(core, peer) || !may_ask(core, peer))
             continue;
         bool is_fenced = core->ledger->replica[peer->replica_index].flags & QP_REPLICA_RETIRED;
         int worth = (taking->fenced_by && id_of(core, peer) == taking->fenced_by ? 2 : 0) + !is_fenced;
@@ -272,11 +308,6 @@ static struct qp_peer *choose_giver(struct qp_core *core)
         }
     }
     return chosen;
-}
-
-static uint64_t waited_ms(const struct qp_core *core)
-{
-    return core->now_ms - core->taking->began_ms;
 }
 
 static void round_alone(struct qp_core *core)
@@ -387,7 +418,7 @@ static void take_item(struct qp_core *core, struct qp_peer *peer, const struct q
 static bool is_ignorant(struct qp_core *core)
 {
     struct qp_taking *taking = core->taking;
-    if (qp_found_past(core) != QP_PAST_OF_A_FILE || waited_ms(core) >= core->config.forget_after_ms)
+    if (qp_found_past(core) != QP_PAST_OF_A_FILE)
         return false;
     for (uint32_t i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++) {
         const struct qp_replica *replica = &core->ledger->replica[i];
@@ -395,11 +426,8 @@ static bool is_ignorant(struct qp_core *core)
         if (known && known->sequence)
             return false;
     }
-    taking->ignorant[taking->giver] = true;
-    bool all = qp_found_hears_everybody(core);
-    for (uint32_t i = 0; i < core->peer_high; i++)
-        all &= !qp_peer_may_give(&core->peer[i]) || taking->ignorant[i];
-    return !all;
+    taking->ignorant_ms[taking->giver] = core->now_ms;
+    return !nobody_knows(core);
 }
 
 /* The first chunk begins with what the giver knows; without it nothing that follows means anything. false: this is no

@@ -291,9 +291,12 @@ static void tell_grave_again(struct qp_core *core, const struct qp_item *item, u
     if (context->has_grave && (why == QP_REFUSED_OLD || (is_dead && dead_upto <= context->grave_floor)))
         qp_grave_dig(core, key_hash, is_register, context->grave_floor, true);
     else if (why == QP_REFUSED_OLD && is_dead) {
-        qp_grave_dig(core, key_hash, is_register, dead_upto, true);
-        if (slot)
+        if (slot) {
+            qp_grave_dig(core, key_hash, is_register, dead_upto, true);
             core->store.ops->mark(core->store.store, slot);
+        } else {
+            qp_grave_hear(core, key_hash, is_register, dead_upto);
+        }
     }
 }
 

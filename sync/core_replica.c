@@ -164,8 +164,10 @@ static bool is_squatted(const struct qp_core *core, const struct qp_peer *peer, 
 {
     uint32_t number;
     uint64_t key_hash = qp_replica_key_hash(core, replica->id);
-    if (key_hash == 0 || key_hash == hash_of(peer) || !qp_map_get(core->peer_map, key_hash, &number))
+    if (key_hash == 0 || key_hash == hash_of(peer))
         return false;
+    if (!qp_map_get(core->peer_map, key_hash, &number)) /* a relay says that it is a stranger's: whom we cannot ask */
+        return !has_key(replica);
     const struct qp_peer *holder = &core->peer[number];
     if (!has_key(replica))
         return holder->replica_index && !is_silent(core, holder);
@@ -179,7 +181,6 @@ static void forget_stream(struct qp_peer *peer)
     peer->greeted = false;
     peer->mark = peer->heard_upto = 0;
     peer->refused_count = 0;
-    peer->owes_these = false;
 }
 
 void qp_replica_hear_anew(struct qp_core *core, struct qp_peer *peer)
@@ -187,6 +188,7 @@ void qp_replica_hear_anew(struct qp_core *core, struct qp_peer *peer)
     qp_ledger_put(&core->ledger->replica[peer->replica_index].knowledge, 0);
     qp_ledger_put(&core->ledger->replica[peer->replica_index].hole, 0);
     forget_stream(peer);
+    qp_stream_owes_nothing(core, peer);
     peer->wants_hello = true;
 }
 
@@ -203,6 +205,7 @@ static void bind_key(struct qp_core *core, struct qp_peer *peer, uint32_t index)
     peer->replica_index = index;
     peer->incarnation = 0;
     forget_stream(peer);
+    qp_stream_owes_nothing(core, peer);
     qp_stream_begin_again(core, peer, 0);
 }
 
@@ -257,6 +260,13 @@ static bool bind_replica(struct qp_core *core, struct qp_peer *peer, const struc
     return true;
 }
 
+/* A retired one that somebody has announced, and that has not joined: it takes a snapshot from him. */
+static void let_in_again(struct qp_replica *replica, const struct qp_frame *frame)
+{
+    if ((replica->flags & QP_REPLICA_RETIRED) && (replica->flags & QP_REPLICA_RETURNED) && !(frame->flags & QP_FRAME_JOINED))
+        qp_ledger_put(&replica->flags, replica->flags & ~(QP_REPLICA_RETIRED | QP_REPLICA_RETURNED));
+}
+
 bool qp_replica_identify(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame)
 {
     if (!bind_replica(core, peer, frame)) {
@@ -267,10 +277,11 @@ bool qp_replica_identify(struct qp_core *core, struct qp_peer *peer, const struc
     }
     peer->changes += peer->other_name;
     peer->other_name = false;
-    /* What a former agent of it sent is late, and what it says of our stream no longer true. */
-    if (frame->incarnation < peer->incarnation)
+    /* What a former agent of it sent is late, and what it says of our stream no longer true. But if the later one is not
+     * heard any more, the segment has come back from a former day. */
+    if (frame->incarnation < peer->incarnation && !is_silent(core, peer))
         return false;
-    if (frame->incarnation > peer->incarnation) {
+    if (frame->incarnation != peer->incarnation) {
         peer->incarnation = frame->incarnation;
         peer->greeted = false;
         peer->heard_upto = 0;
@@ -278,6 +289,7 @@ bool qp_replica_identify(struct qp_core *core, struct qp_peer *peer, const struc
     peer->state = QP_PEER_HEARD;
     peer->heard_ms = core->now_ms;
     qp_replica_heard(core, peer->replica_index);
+    let_in_again(&core->ledger->replica[peer->replica_index], frame);
     return true;
 }
 
@@ -288,14 +300,8 @@ void qp_replica_bind_again(struct qp_core *core, struct qp_peer *peer)
         if (has_key(replica) && same_key(replica, peer) && !(replica->flags & QP_REPLICA_REPLACED))
             peer->replica_index = i;
     }
-}
-
-/* Which keys the agent before us had refused is not known any more: its stream is heard again from the first of them.
- * Killed between the two, the next one does it. */
-static void hear_again(struct qp_replica *replica)
-{
-    qp_ledger_put(&replica->knowledge, qp_replica_whole(replica->knowledge, replica->hole));
-    qp_ledger_put(&replica->hole, 0);
+    if (peer->replica_index)
+        qp_stream_owes_nothing(core, peer);
 }
 
 int qp_replica_init(struct qp_core *core)
@@ -307,9 +313,8 @@ int qp_replica_init(struct qp_core *core)
         struct qp_replica *replica = &core->ledger->replica[i];
         if (!qp_map_put(core->replica_map, replica->id, i))
             return -ENOMEM;
-        if (!(replica->flags & QP_REPLICA_RETIRED))
+        if (qp_replica_is_waited_for(replica))
             qp_ledger_put(&replica->heard_ms, core->now_ms);
-        hear_again(replica);
     }
     return 0;
 }
@@ -325,7 +330,7 @@ static void allow_for_sleep(struct qp_core *core)
         return;
     for (int i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++) {
         struct qp_replica *replica = &core->ledger->replica[i];
-        if (replica->flags & QP_REPLICA_RETIRED)
+        if (!qp_replica_is_waited_for(replica))
             continue;
         uint64_t heard_ms = replica->heard_ms + gap_ms;
         qp_ledger_put(&replica->heard_ms, heard_ms < now_ms ? heard_ms : now_ms);
@@ -337,8 +342,8 @@ void qp_replica_retire(struct qp_core *core)
     allow_for_sleep(core);
     for (int i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++) {
         struct qp_replica *replica = &core->ledger->replica[i];
-        if (!(replica->flags & QP_REPLICA_RETIRED) && core->now_ms > replica->heard_ms &&
+        if (qp_replica_is_waited_for(replica) && core->now_ms > replica->heard_ms &&
             core->now_ms - replica->heard_ms > core->config.forget_after_ms)
-            qp_ledger_put(&replica->flags, replica->flags | QP_REPLICA_RETIRED);
+            qp_ledger_put(&replica->flags, (replica->flags | QP_REPLICA_RETIRED) & ~QP_REPLICA_RETURNED);
     }
 }

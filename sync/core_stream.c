@@ -70,8 +70,8 @@ void qp_stream_round(struct qp_core *core)
 uint64_t qp_stream_mark(const struct qp_core *core, const struct qp_peer *peer)
 {
     const struct qp_replica *replica = qp_replica_of(core, peer);
-    uint64_t knowledge = replica ? replica->knowledge : 0;
-    return peer->mark > knowledge ? peer->mark : knowledge;
+    uint64_t whole = replica ? qp_replica_whole(replica->knowledge, replica->hole) : 0;
+    return peer->mark > whole ? peer->mark : whole;
 }
 
 /* Up to where everything of its stream was merged, or was refused in a way that its sender knows of. */
@@ -163,48 +163,77 @@ static void count_refusal(struct qp_peer *peer, enum qp_refusal why)
 static bool is_owed(const struct qp_peer *peer, uint64_t key_hash, uint32_t *at)
 {
     for (*at = 0; *at < peer->owed_count; ++*at) {
-        if (peer->owed[*at] == key_hash)
+        if (peer->owed[*at].key_hash == key_hash)
             return true;
     }
     return false;
 }
 
-/* From there on what we lack of its stream need not be dead. Limits are judged by their windows, whatever we lack. Of a
- * key that is of another kind here we have never taken anything: the hole begins with the stream. */
-static void owe(struct qp_core *core, struct qp_peer *peer, const struct qp_wire_record *record, enum qp_refusal why)
+/* The highest epoch that an item says something of. */
+static uint64_t epoch_of(const struct qp_item *item)
 {
-    uint64_t from = why == QP_REFUSED_KIND ? 1 : record->sequence;
+    uint64_t epoch = item->kind == QP_KIND_REGISTER ? item->tombstone.timestamp : item->floor;
+    for (uint32_t i = 0; i < item->point_count; i++)
+        epoch = item->point[i].epoch > epoch ? item->point[i].epoch : epoch;
+    return epoch;
+}
+
+/* From there on what we lack of its stream need not be dead. Limits are judged by their windows, whatever we lack. */
+static void owe(struct qp_core *core, struct qp_peer *peer, const struct qp_wire_record *record)
+{
     struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
     const struct qp_item *item = &record->item;
-    uint64_t key_hash = qp_wire_key_hash(item->key, item->key_bytes);
+    uint64_t key_hash = qp_wire_key_hash(item->key, item->key_bytes), upto = epoch_of(item);
     uint32_t at;
     if (item->kind == QP_KIND_LIMIT)
         return;
-    if (replica->hole == 0) {
-        peer->owes_these = true;
-        peer->owed_count = 0;
-    }
-    if (replica->hole == 0 || from < replica->hole)
-        qp_ledger_put(&replica->hole, from);
-    if (is_owed(peer, key_hash, &at))
-        return;
-    if (peer->owed_count < QP_REFUSED_MAX)
-        peer->owed[peer->owed_count++] = key_hash;
-    else
+    if (replica->hole == 0)
+        qp_stream_owes_nothing(core, peer);
+    if (replica->hole == 0 || record->sequence < replica->hole)
+        qp_ledger_put(&replica->hole, record->sequence);
+    if (is_owed(peer, key_hash, &at)) {
+        peer->owed[at].upto = upto > peer->owed[at].upto ? upto : peer->owed[at].upto;
+    } else if (peer->owed_count < QP_REFUSED_MAX) {
+        peer->owed[at].key_hash = key_hash;
+        peer->owed[at].upto = upto;
+        peer->owed[at].is_register = item->kind == QP_KIND_REGISTER;
+        peer->owed_count++;
+    } else {
         peer->owes_these = false;
+    }
 }
 
-/* It has said all that it says of a key, and that was taken in. With the last one that it owed, we lack nothing of
- * its stream but what is dead. */
-static void pay(struct qp_core *core, struct qp_peer *peer, uint64_t key_hash)
+/* With the last one that it owed, we lack nothing of its stream but what is dead. */
+static void close_hole(struct qp_core *core, struct qp_peer *peer)
 {
     struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
-    uint32_t at;
-    if (!is_owed(peer, key_hash, &at))
-        return;
-    peer->owed[at] = peer->owed[--peer->owed_count];
-    if (peer->owed_count == 0 && peer->owes_these)
+    if (replica->hole && peer->owes_these && peer->owed_count == 0 && qp_stream_mark(core, peer) >= peer->owed_from)
         qp_ledger_put(&replica->hole, 0);
+}
+
+/* It has said all that it says of a key, and that was taken in. */
+static void pay(struct qp_peer *peer, uint64_t key_hash)
+{
+    uint32_t at;
+    if (is_owed(peer, key_hash, &at))
+        peer->owed[at] = peer->owed[--peer->owed_count];
+}
+
+/* Its grave is all that it says of a key, unless it has made it anew since. */
+static void pay_by_grave(struct qp_peer *peer, const struct qp_wire_record *record)
+{
+    uint32_t at;
+    if (is_owed(peer, record->hash, &at) && peer->owed[at].is_register == record->is_register && peer->owed[at].upto <= record->floor)
+        pay(peer, record->hash);
+}
+
+/* Nothing of its stream up to our knowledge of it is owed, but for what a hole of a former life lets be heard again. */
+void qp_stream_owes_nothing(const struct qp_core *core, struct qp_peer *peer)
+{
+    const struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
+    peer->owes_these = true;
+    peer->owed_count = 0;
+    peer->owed_from = replica->hole ? replica->knowledge : 0;
 }
 
 /* false: there is no room to remember it by, and the frame ends here. */
@@ -212,12 +241,12 @@ static bool note_refusal(struct qp_core *core, struct qp_peer *peer, const struc
 {
     count_refusal(peer, why);
     if (why == QP_REFUSED_NOTHING || why == QP_REFUSED_OLD)
-        pay(core, peer, qp_wire_key_hash(record->item.key, record->item.key_bytes));
+        pay(peer, qp_wire_key_hash(record->item.key, record->item.key_bytes));
     if (qp_planted(QP_PLANT_REFUSAL_FORGOTTEN) || (why != QP_REFUSED_SKEW && why != QP_REFUSED_KIND && why != QP_REFUSED_FULL))
         return true;
     if (peer->refused_count == QP_REFUSED_MAX)
         return false;
-    owe(core, peer, record, why);
+    owe(core, peer, record);
     peer->refused[peer->refused_count].sequence = record->sequence;
     peer->refused[peer->refused_count++].cause = (uint8_t)why;
     return true;
@@ -249,7 +278,8 @@ static enum qp_refusal take_item(struct qp_core *core, const struct qp_frame *fr
     return qp_key_merge(core, item, &context);
 }
 
-/* Somebody counts a replica among those who must hold a tombstone: so do we; if we had given it up, it is back. */
+/* Somebody counts a replica among those who must hold a tombstone: so do we. If we had given it up, it is waited for
+ * again, and still has to take a snapshot: who says so may only have heard of it. */
 static void take_known(struct qp_core *core, uint64_t id)
 {
     int index = qp_replica_learn(core, id);
@@ -259,7 +289,7 @@ static void take_known(struct qp_core *core, uint64_t id)
     if (!(replica->flags & QP_REPLICA_RETIRED))
         return;
     qp_replica_heard(core, (uint32_t)index);
-    qp_ledger_put(&replica->flags, replica->flags & ~QP_REPLICA_RETIRED);
+    qp_ledger_put(&replica->flags, replica->flags | QP_REPLICA_RETURNED);
 }
 
 static void take_grave(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame,
@@ -268,7 +298,7 @@ static void take_grave(struct qp_core *core, struct qp_peer *peer, const struct 
     enum qp_refusal why = qp_grave_heard(core, record, frame->sender);
     count_refusal(peer, why);
     if (why == QP_REFUSED_NOTHING)
-        pay(core, peer, record->hash);
+        pay_by_grave(peer, record);
 }
 
 /* false: the frame ends here. */
@@ -332,6 +362,7 @@ void qp_stream_on_delta(struct qp_core *core, struct qp_peer *peer, const struct
     if ((frame->base <= qp_stream_mark(core, peer) || qp_planted(QP_PLANT_ACK_BY_TIME)) && frame->upto > qp_stream_mark(core, peer)) {
         peer->mark = take_records(core, peer, frame);
         peer->ack_due |= ++peer->unconfirmed >= QP_DELTAS_A_ROUND || peer->mark < frame->upto;
+        close_hole(core, peer);
     }
     settle_knowledge(core, peer);
 }

@@ -27,7 +27,11 @@ static size_t hello_out(struct qp_core *core, struct qp_peer *peer)
     peer->out_type = QP_FRAME_HELLO;
     frame.version_max = core->config.wire_version;
     frame.origin = replica ? replica->id : 0;
+    /* Before what was refused in this life, until that is known to have been heard; and before what was refused in a
+     * former one, until that was said again. */
     frame.mark = replica ? replica->knowledge : 0;
+    if (qp_stream_mark(core, peer) < peer->owed_from)
+        frame.mark = qp_stream_mark(core, peer);
     peer->wants_hello = false;
     peer->hello_ms = core->now_ms;
     qp_wire_begin(&writer, core->out, QP_FRAME_BYTES_MIN, &frame);

@@ -119,7 +119,7 @@ void sim_profile_draw(struct sim_profile *p, uint64_t seed, uint32_t agents, uin
     draw_verbs(p, &random);
     /* A file that is read by a clock so far behind it is refused in parts, and what came before in those streams is
      * lost with them. */
-    if (p->skew_ms > QP_SKEW_MAX_MS)
+    if (p->skew_ms > QP_SKEW_MAX_MS || p->unequal_kinds)
         p->from_file = 0;
     /* Open (README.md): a clock that goes back further than a tombstone is kept mints versions that are older than a
      * death which others still hold. */
