@@ -182,11 +182,13 @@ static void trouble(struct sim *sim, uint64_t for_ms)
 }
 
 /* By then who is silent is not waited for any more, and who is there was asked once more whether he holds the
- * tombstone. What is still there is kept for ever. */
+ * tombstone. (Where graves find no place he can answer only when the others are filled in, and is asked again.) What is
+ * still there is kept for ever. */
 static uint64_t forgotten_after_ms(const struct sim_profile *p)
 {
     uint64_t asked_ms = (uint64_t)QP_LOOKS_IN_VAIN * p->round_ms;
-    return (asked_ms > p->forget_ms ? asked_ms : p->forget_ms) + p->grace_ms + 5000;
+    uint64_t crowded_ms = p->few_graves ? p->forget_ms + asked_ms : 0;
+    return (asked_ms > p->forget_ms ? asked_ms : p->forget_ms) + crowded_ms + p->grace_ms + 5000;
 }
 
 /* Everything that everybody holds the tombstone of goes, and the graves with it; then the frames come that were held
