@@ -253,16 +253,27 @@ void qp_key_sweep_round(struct qp_core *core)
     }
 }
 
+/* The next harvest says what is new, at another place. Here stands what was counted before that: whoever passes this
+ * place is believed to have it. Not the tombstone, which we may have heard of since: we should hold it from here on, and
+ * what we said after this place was said without it. false: nothing is left. */
+static bool without_news(struct qp_item *item)
+{
+    item->tombstone = (struct qp_version){0};
+    item->tombstone_sequence = item->floor = 0;
+    return item->kind != QP_KIND_REGISTER && item->point_count != 0;
+}
+
 bool qp_key_statement(struct qp_core *core, uint32_t slot, struct qp_item *out)
 {
     size_t key_bytes;
     struct qp_slot_note *note = &core->log.note[slot];
     if (!read_noted(core, slot, &key_bytes))
         return false;
-    /* What is not said yet is said by the next harvest; what was refused stands here until then. */
-    if (core->state->stated != note->stated && !(core->state->stated == 0 && (note->flags & QP_NOTE_RESTAMP)))
+    /* What was refused stands here until it is said anew. */
+    bool is_said = core->state->stated == note->stated || (core->state->stated == 0 && (note->flags & QP_NOTE_RESTAMP));
+    if (!is_said && core->state->stated != 0)
         return false;
-    if (!qp_rules_statement(core->state, core->self, out, core->point, QP_STATE_POINTS))
+    if (!qp_rules_statement(core->state, core->self, out, core->point, QP_STATE_POINTS) || (!is_said && !without_news(out)))
         return false;
     out->key = core->key;
     out->key_bytes = (uint32_t)key_bytes;

@@ -285,6 +285,53 @@ static void many_hosts_hear_in_turn(void **unused)
     rig_end(&rig);
 }
 
+/* Bit 0 of arg: hosts 0 and 1 are cut off from each other; bit 1: deltas from 0 to 1 are lost. Hosts 1 and 2 are cut off
+ * until bit 2. */
+static unsigned apart(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)bytes, (void)count;
+    if (from + to == 1)
+        return !(rig->arg & 1) && !(rig->arg & 2 && from == 0 && head->type == QP_FRAME_DELTA);
+    return from + to != 3 || rig->arg & 4;
+}
+
+/* Host 0 has heard of a delete, and has no room to say so; what it had said before is said to host 1 all the same, for
+ * host 1 passes that place, and who has passed it decides what others may keep. */
+static void a_place_says_the_old_when_the_new_is_not_said_yet(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    int64_t ended;
+    rig_begin(&rig, 3, NULL);
+    rig_rounds(&rig, 3);
+    rig_add(&rig, 0, "a", 1);
+    rig_rounds(&rig, 20);
+    rig.fate = apart;
+    rig.arg = 1;
+    rig_rounds(&rig, 1);
+    assert_int_equal(sim_store_delete(rig.store[1], "a", 1, rig.now_ms, &ended), 0);
+    rig_rounds(&rig, 1);
+    assert_int_equal(sim_store_reset(rig.store[0], "a", 1, rig.now_ms, &ended), 0);
+    rig_add(&rig, 0, "a", 6);
+    rig_rounds(&rig, 2);
+    assert_int_equal(rig_total(&rig, 2, "a"), 6);
+    rig.arg = 2;
+    while (sim_store_look(rig.store[0], "a", 1)->tombstone.timestamp == 0)
+        rig_rounds(&rig, 1);
+    sim_store_refuse(rig.store[0], 1000);
+    assert_int_equal(sim_store_look(rig.store[0], "a", 1)->stated, 0);
+    rig.arg = 0;
+    rig_rounds(&rig, 7);
+    assert_int_equal(qp_replica_knowledge(rig.core[1], rig_replica(0)), rig.core[0]->ledger->sequence);
+    assert_int_equal(rig_total(&rig, 1, "a"), 6);
+    rig_kill(&rig, 0);
+    rig.arg = 4;
+    qp_join_fence(rig.core[2], NULL);
+    rig_rounds(&rig, 100);
+    assert_int_equal(rig_total(&rig, 2, "a"), 6);
+    rig_end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_full_transport_gives_back),
         cmocka_unit_test(many_hosts_hear_in_turn),
         cmocka_unit_test(a_bad_network_costs_time_only),
+        cmocka_unit_test(a_place_says_the_old_when_the_new_is_not_said_yet),
     };
     return cmocka_run_group_tests_name("core_stream", tests, NULL, NULL);
 }
