@@ -88,6 +88,12 @@ within_bound() { # WAY MEASURED BOUND
     [ "$hundredths" -gt 0 ] && [ "$hundredths" -le $(($3 * 100)) ]
 }
 
+# Each run hashes with a seed of its own: now and then two keys of it meet in one bucket, and the second one is found a step
+# later. What costs more by itself does so every time.
+within_bound_at_last() {
+    within_bound "$@" || within_bound "$@" || within_bound "$@"
+}
+
 check_instructions() {
     local why='' way measured bound
     [ "$compiler" = GNU ] || why="the bounds are gcc's, this is $compiler"
@@ -100,7 +106,7 @@ check_instructions() {
         return
     fi
     while read -r way measured bound; do
-        [ -z "$way" ] || verdict "instructions: $way" within_bound "$way" "$measured" "$bound"
+        [ -z "$way" ] || verdict "instructions: $way" within_bound_at_last "$way" "$measured" "$bound"
     done <<<"$instruction_table"
 }
 

@@ -242,6 +242,50 @@ static void where_all_graves_are_our_own_none_gives_way(void **unused)
     rig_end(&rig);
 }
 
+/* A tombstone of its own minting at the first place of its stream, which we know: OLD, and answered by a grave. */
+static void old_tombstones(struct liar *liar, unsigned to, unsigned count)
+{
+    char key[32];
+    struct qp_frame frame;
+    for (unsigned i = 0; i < count; i++) {
+        liar->rig->now_ms++;
+        snprintf(key, sizeof key, "nobody's %u", i);
+        struct qp_wire_record record = {.kind = QP_RECORD_ITEM,
+                                        .sequence = ++liar->sequence,
+                                        .item = {.key = (uint8_t *)key,
+                                                 .key_bytes = (uint32_t)strlen(key),
+                                                 .kind = QP_KIND_COUNTER,
+                                                 .tombstone = {liar->rig->now_ms << 16, liar->replica},
+                                                 .tombstone_sequence = 1,
+                                                 .floor = 7}};
+        liar_frame(liar, &frame, QP_FRAME_DELTA);
+        frame.base = liar->sequence - 1;
+        frame.upto = liar->sequence;
+        liar_send(liar, to, &frame, &record, 1);
+    }
+}
+
+static void tombstones_of_nobodys_keys_put_out_no_grave(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct liar liar;
+    begin(&rig, 3, GRAVES);
+    dig_some(&rig, 0, GRAVES / 4);
+    rig_rounds(&rig, 5);
+    unsigned at_0 = count_dug(&rig, 0, GRAVES / 4), at_1 = count_dug(&rig, 1, GRAVES / 4);
+    assert_true(at_0 > 0 && at_1 == at_0);
+    liar_begin(&liar, &rig, 2);
+    struct qp_wire_record known = {.kind = QP_RECORD_KNOWN, .replica = rig_replica(0)};
+    liar_delta(&liar, 0, &known, 1);
+    old_tombstones(&liar, 0, 8 * GRAVES);
+    assert_int_equal(liar_peer(&liar, 0)->figures.refused[QP_REFUSED_OLD], 8 * GRAVES);
+    rig_rounds(&rig, 5);
+    assert_int_equal(count_dug(&rig, 0, GRAVES / 4), at_0);
+    assert_int_equal(count_dug(&rig, 1, GRAVES / 4), at_1);
+    rig_end(&rig);
+}
+
 /* ---- honest hosts ------------------------------------------------------------------------------------------------------------------- */
 
 /* Host 1 deletes, host 0 hears of it and collects, and is not heard. */
@@ -293,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_grave_of_another_kind_is_another_keys),
         cmocka_unit_test(no_flood_puts_out_a_grave),
         cmocka_unit_test(where_all_graves_are_our_own_none_gives_way),
+        cmocka_unit_test(tombstones_of_nobodys_keys_put_out_no_grave),
         cmocka_unit_test(graves_of_one_key_end_at_one_time),
     };
     return cmocka_run_group_tests_name("core_hostile_grave", tests, NULL, NULL);

@@ -310,20 +310,59 @@ static void a_relay_alone_takes_no_name_away(void **unused)
     rig_add(&rig, 2, "a", 1);
     rig_rounds(&rig, 3);
     assert_int_equal(rig_total(&rig, 0, "a"), 1);
-    /* One that nobody has brought yet is not kept for a stranger whom the relay names. */
-    frame.base = mark + 1;
-    frame.upto = mark + 2;
-    known.sequence = mark + 2;
-    known.replica = 0x7777;
-    known.hash = 12345;
+    rig_end(&rig);
+}
+
+/* A relay says of a name that nobody has brought yet that it came by a key which is none of our peers'. */
+static void a_name_is_not_kept_for_a_stranger(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct qp_frame frame;
+    rig_begin(&rig, 3, NULL);
+    rig_rounds(&rig, 3);
+    uint64_t mark = qp_stream_mark(rig.core[0], rig_peer(&rig, 0, 1));
+    rig_frame(&rig, 1, &frame, QP_FRAME_DELTA);
+    frame.base = mark;
+    frame.upto = mark + 1;
+    struct qp_wire_record known = {.kind = QP_RECORD_KNOWN, .sequence = mark + 1, .replica = 0x7777, .hash = 12345};
     hand_over(&rig, &frame, &known);
+    assert_int_equal(qp_stream_mark(rig.core[0], rig_peer(&rig, 0, 1)), mark + 1);
+    rig_kill(&rig, 1); /* nobody contradicts */
     rig_kill(&rig, 2);
     rig_new_segment(&rig, 2, 0x7777);
     rig_start(&rig, 2);
-    rig_rounds(&rig, 150);
+    rig_add(&rig, 2, "a", 5);
+    rig_rounds(&rig, 200);
     struct qp_peer_figures figures;
     assert_true(qp_core_peer_figures(rig.core[0], rig_peer(&rig, 0, 2)->number, &figures));
     assert_int_equal(figures.replica, 0x7777);
+    assert_int_equal(rig_total(&rig, 0, "a"), 5);
+    rig_end(&rig);
+}
+
+/* Its agent's number is below those that the peers have heard of since: they believe it when these are silent. */
+static void a_segment_of_a_former_day_is_heard(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_begin(&rig, 2, NULL);
+    rig_rounds(&rig, 5);
+    struct sim_store *image = sim_store_copy(rig.store[1]);
+    for (unsigned i = 0; i < 3; i++) {
+        rig_kill(&rig, 1);
+        rig_start(&rig, 1);
+        rig_rounds(&rig, 5);
+    }
+    rig_kill(&rig, 1);
+    sim_store_free(rig.store[1]);
+    rig.store[1] = image;
+    rig_rounds(&rig, 200);
+    rig_start(&rig, 1);
+    assert_true(rig.core[1]->ledger->incarnation < rig_peer(&rig, 0, 1)->incarnation);
+    rig_add(&rig, 1, "a", 3);
+    rig_rounds(&rig, 200);
+    rig_assert_all(&rig, "a", 3);
     rig_end(&rig);
 }
 
@@ -447,6 +486,8 @@ int main(void)
         cmocka_unit_test(a_name_that_is_not_used_goes_back),
         cmocka_unit_test(a_name_that_was_left_goes_back),
         cmocka_unit_test(a_relay_alone_takes_no_name_away),
+        cmocka_unit_test(a_name_is_not_kept_for_a_stranger),
+        cmocka_unit_test(a_segment_of_a_former_day_is_heard),
         cmocka_unit_test(names_are_not_for_nothing),
         cmocka_unit_test(two_who_cannot_greet_do_not_shout),
         cmocka_unit_test(peers_are_told_apart_by_their_keys),

@@ -416,6 +416,28 @@ static void an_old_file_that_nobody_knows_of_is_news(void **unused)
     rig_end(&rig);
 }
 
+/* Host 1 is never there, so host 2 has to wait till it was long enough. Each request costs a first chunk, and a place
+ * in the giver's stream. */
+static void a_giver_that_does_not_know_is_asked_seldom(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 3, 1);
+    put_known(&rig, 2, 0x5555, 3);
+    rig_rounds(&rig, 3);
+    rig_start(&rig, 2);
+    rig_rounds(&rig, 20);
+    uint64_t requests = rig.sent[QP_FRAME_SNAPSHOT_REQUEST], sequence = rig.core[0]->ledger->sequence;
+    assert_true(requests > 0);
+    rig_rounds(&rig, 240);
+    assert_false(has_joined(&rig, 2));
+    assert_in_range(rig.sent[QP_FRAME_SNAPSHOT_REQUEST] - requests, 1, 5);
+    assert_in_range(rig.core[0]->ledger->sequence - sequence, 1, 5);
+    rig_rounds(&rig, 100);
+    assert_true(has_joined(&rig, 2));
+    rig_end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +455,7 @@ int main(void)
         cmocka_unit_test(two_join_at_once),
         cmocka_unit_test(an_old_file_needs_a_giver_that_knows_of_it),
         cmocka_unit_test(an_old_file_that_nobody_knows_of_is_news),
+        cmocka_unit_test(a_giver_that_does_not_know_is_asked_seldom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

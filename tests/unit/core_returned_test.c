@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* core_returned_test.c: a host that was cut off until it was given up, and comes back to what was deleted meanwhile.
+ * Others may have announced it in its absence, who have only heard of it: that lets nobody in. */
+#include "core_unit.h"
+
+#define FORGET_MS 20000u
+
+static void begin(struct rig *rig, unsigned hosts)
+{
+    rig_begin(rig, hosts, NULL);
+    rig->config.tombstone_grace_ms = 500;
+    rig->config.forget_after_ms = FORGET_MS;
+    rig->config.digest_ms = 500;
+    for (unsigned i = 0; i < hosts; i++) {
+        rig_kill(rig, i);
+        rig_start(rig, i);
+    }
+    rig_rounds(rig, 3);
+}
+
+/* Time passes; what may leave, leaves. */
+static void pass(struct rig *rig, unsigned rounds)
+{
+    while (rounds-- > 0) {
+        rig_rounds(rig, 1);
+        for (unsigned i = 0; i < rig->hosts; i++)
+            sim_store_upkeep(rig->store[i], rig->now_ms);
+    }
+}
+
+static uint64_t line(unsigned from, unsigned to)
+{
+    return UINT64_C(1) << (from * 8 + to);
+}
+
+/* The bits of arg are lines that are cut, in both directions. */
+static unsigned cut(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)head, (void)bytes, (void)count;
+    return (rig->arg & (line(from, to) | line(to, from))) == 0;
+}
+
+static void delete(struct rig *rig, unsigned host, const char *key)
+{
+    int64_t ended;
+    assert_int_equal(sim_store_delete(rig->store[host], key, strlen(key), rig->now_ms, &ended), 0);
+}
+
+static bool is_held(struct rig *rig, unsigned host, const char *key)
+{
+    return sim_store_look(rig->store[host], key, strlen(key)) != NULL;
+}
+
+static uint64_t flags_at(struct rig *rig, unsigned host, unsigned other)
+{
+    int index = qp_replica_find(rig->core[host], rig_replica(other));
+    assert_true(index > 0);
+    return rig->core[host]->ledger->replica[index].flags;
+}
+
+/* Host 2 has counted something that is deleted while it is cut off from all who are up; it is given up, and not even
+ * a grave is left. */
+static void given_up(struct rig *rig)
+{
+    uint64_t floor;
+    rig_add(rig, 2, "a", 4);
+    rig_add(rig, 2, "kept", 3);
+    rig_add(rig, 0, "kept", 4);
+    pass(rig, 20);
+    rig->fate = cut;
+    for (unsigned i = 0; i < rig->hosts; i++)
+        rig->arg |= i == 2 ? 0 : line(i, 2);
+    pass(rig, 5);
+    delete(rig, 0, "a");
+    pass(rig, 5 * FORGET_MS / 100);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_false(is_held(rig, i, "a"));
+        assert_false(qp_grave_find(rig->core[i], qp_wire_key_hash("a", 1), false, &floor));
+        assert_true(flags_at(rig, i, 2) & QP_REPLICA_RETIRED);
+    }
+}
+
+/* What was deleted stays so, everything else is everywhere, and host 2 is one of them again. */
+static void comes_back(struct rig *rig)
+{
+    rig->arg = 0;
+    pass(rig, 600);
+    for (unsigned i = 0; i < rig->hosts; i++) {
+        assert_true(rig->core[i]->ledger->joined);
+        assert_int_equal(rig_total(rig, i, "a"), 0);
+        assert_int_equal(rig_total(rig, i, "kept"), 7);
+        assert_int_equal(i == 2 ? 0 : flags_at(rig, i, 2), 0);
+    }
+    rig_add(rig, 2, "kept", 1);
+    rig_add(rig, 2, "a", 1);
+    pass(rig, 20);
+    for (unsigned i = 0; i < rig->hosts; i++) {
+        assert_int_equal(rig_total(rig, i, "kept"), 8);
+        assert_int_equal(rig_total(rig, i, "a"), 1);
+    }
+}
+
+/* Hosts greet each other and compare digests at intervals: it is back at any point of these. */
+#define ROUNDS_FIRST 20u
+#define ROUNDS_LAST 80u
+#define ROUNDS_STEP 12u
+
+/* Host 0 announces all whom it knows, for it has slept and takes a snapshot. Host 2 reaches host 1 first. */
+static void return_to_who_heard_its_name(bool is_announced, unsigned rounds)
+{
+    struct rig rig;
+    begin(&rig, 3);
+    given_up(&rig);
+    if (is_announced)
+        qp_join_fence(rig.core[0], NULL);
+    pass(&rig, rounds);
+    assert_true(rig.core[0]->ledger->joined);
+    assert_true(flags_at(&rig, 1, 2) & QP_REPLICA_RETIRED);
+    assert_int_equal(!!(flags_at(&rig, 1, 2) & QP_REPLICA_RETURNED), is_announced);
+    rig.arg = line(0, 2);
+    pass(&rig, 200);
+    comes_back(&rig);
+    rig_end(&rig);
+}
+
+static void who_was_given_up_brings_nothing_back(void **unused)
+{
+    (void)unused;
+    return_to_who_heard_its_name(false, ROUNDS_FIRST);
+}
+
+static void whom_a_sleeper_announces_brings_nothing_back(void **unused)
+{
+    (void)unused;
+    for (unsigned rounds = ROUNDS_FIRST; rounds < ROUNDS_LAST; rounds += ROUNDS_STEP)
+        return_to_who_heard_its_name(true, rounds);
+}
+
+/* Somebody may be about to let it in, with what a tombstone ends: that stays until it holds, or is given up again. */
+static void who_is_announced_is_waited_for(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 3);
+    given_up(&rig);
+    rig_add(&rig, 0, "b", 1);
+    pass(&rig, 20);
+    qp_join_fence(rig.core[0], NULL);
+    pass(&rig, 20);
+    delete(&rig, 1, "b");
+    pass(&rig, 100);
+    assert_true(is_held(&rig, 1, "b"));
+    pass(&rig, 2 * FORGET_MS / 100);
+    assert_false(is_held(&rig, 1, "b"));
+    assert_int_equal(flags_at(&rig, 1, 2), QP_REPLICA_RETIRED);
+    rig_end(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_was_given_up_brings_nothing_back),
+        cmocka_unit_test(whom_a_sleeper_announces_brings_nothing_back),
+        cmocka_unit_test(who_is_announced_is_waited_for),
+    };
+    return cmocka_run_group_tests_name("core_returned", tests, NULL, NULL);
+}
