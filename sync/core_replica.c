@@ -260,11 +260,13 @@ static bool bind_replica(struct qp_core *core, struct qp_peer *peer, const struc
     return true;
 }
 
-/* A retired one that somebody has announced, and that has not joined: it takes a snapshot from him. */
+/* A retired one that somebody has announced, and that has not joined: it takes a snapshot from him. Not in a breath in
+ * which it says that we were away: then the one of us with the lower id has to be believed first, and that is not settled. */
 static void let_in_again(struct qp_replica *replica, const struct qp_frame *frame)
 {
-    if ((replica->flags & QP_REPLICA_RETIRED) && (replica->flags & QP_REPLICA_RETURNED) && !(frame->flags & QP_FRAME_JOINED))
-        qp_ledger_put(&replica->flags, replica->flags & ~(QP_REPLICA_RETIRED | QP_REPLICA_RETURNED));
+    uint64_t announced = QP_REPLICA_RETIRED | QP_REPLICA_RETURNED;
+    if ((replica->flags & announced) == announced && !(frame->flags & (QP_FRAME_JOINED | QP_FRAME_FENCED)))
+        qp_ledger_put(&replica->flags, replica->flags & ~announced);
 }
 
 bool qp_replica_identify(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame)
