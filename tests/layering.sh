@@ -94,7 +94,9 @@ library_included_elsewhere() {
 libraries_of_sync_have_their_files() {
     { library_included_elsewhere 'jemalloc/' 'alloc\.c'
       library_included_elsewhere 'urcu' 'map\.c'
-      library_included_elsewhere 'lz4|zstd|xxhash' 'wire_codec\.c' 'dump_file\.c' ; } | none
+      library_included_elsewhere 'lz4|zstd|xxhash' 'wire_codec\.c' 'dump_file\.c'
+      library_included_elsewhere 'zmq' 'engine_zmq\.h'
+      library_included_elsewhere 'uv\.h' 'engine_zmq\.h' 'quipud[a-z_]*\.[ch]' ; } | none
 }
 
 product=(shm runtime runtime/cli sync)
