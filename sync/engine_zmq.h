@@ -48,6 +48,7 @@ struct qp_engine_peer {
     bool found_gone;                        /* by a send; told by the next turn of the loop */
     bool is_up;                             /* with an endpoint: so `link` was told */
     uint32_t adrift_ticks;                  /* since the connection ended and libzmq did not say that it will try again; 0: it did */
+    uint64_t dialed_tick;                   /* the last time that we did */
 };
 
 struct qp_engine {
@@ -84,9 +85,8 @@ void *qp_engine_socket(struct qp_engine *engine, int type);
 int qp_engine_lane_open(struct qp_engine *engine, void *socket, struct qp_engine_peer *peer, bool (*take)(struct qp_engine_lane *),
                         struct qp_engine_lane **out);
 void qp_engine_lane_close(struct qp_engine_lane *lane); /* NULL is fine */
+/* It is read in the next turn of the loop, or this one. */
 void qp_engine_lane_arm(struct qp_engine_lane *lane);
-/* All that are armed, as far as one turn of the loop goes. */
-void qp_engine_lanes_run(struct qp_engine *engine);
 /* No events of it are waited for: the tick reads it. */
 void qp_engine_lane_rest(struct qp_engine_lane *lane);
 /* Every lane is looked at, whether it told something or not; those that rest are read. */
@@ -102,8 +102,11 @@ bool qp_engine_monitor_read(struct qp_engine_lane *lane, unsigned *event, uint32
 /* ---- peers ---- */
 
 struct qp_engine_peer *qp_engine_peer_find(const struct qp_engine *engine, const uint8_t key[QP_ENGINE_KEY_BYTES]);
-/* Looks after connections that libzmq has given up, and tells of those found gone. */
+/* It was heard by another way than our connection to it: if that is down, it is worth a call now. */
+void qp_engine_peer_is_there(struct qp_engine_peer *peer);
+/* Dials anew where libzmq does not, or not soon. */
 void qp_engine_peers_tick(struct qp_engine *engine);
+/* Tells of links that a send found gone. */
 void qp_engine_peers_tell(struct qp_engine *engine);
 
 /* ---- keys ---- */

@@ -95,6 +95,7 @@ static bool take_message(struct qp_engine_lane *lane)
     const char *user = count > 1 ? zmq_msg_gets(&part[1], "User-Id") : NULL;
     struct qp_engine_peer *peer = user && qp_engine_key_read(user, key) == 0 ? qp_engine_peer_find(engine, key) : NULL;
     if (peer) {
+        qp_engine_peer_is_there(peer);
         learn_route(engine, peer, &part[0]);
         /* It was told of the link, and may have dropped the peer. */
         peer = qp_engine_peer_find(engine, key);

@@ -41,12 +41,8 @@ void *qp_engine_socket(struct qp_engine *engine, int type)
     return NULL;
 }
 
-static void on_again(uv_idle_t *again)
-{
-    qp_engine_lanes_run(again->data);
-}
-
 static void on_poll(uv_poll_t *poll, int status, int events);
+static void on_again(uv_idle_t *again);
 
 void qp_engine_lane_arm(struct qp_engine_lane *lane)
 {
@@ -80,7 +76,7 @@ static void wake(struct qp_engine_lane *lane)
         uv_poll_start(&lane->poll, UV_READABLE, on_poll);
 }
 
-void qp_engine_lanes_run(struct qp_engine *engine)
+static void lanes_run(struct qp_engine *engine)
 {
     bool any = false;
     /* A lane that is closed meanwhile stays in the list until the loop lets go of it. */
@@ -91,6 +87,13 @@ void qp_engine_lanes_run(struct qp_engine *engine)
     }
     if (!any && !engine->is_closed)
         uv_idle_stop(&engine->again);
+}
+
+static void on_again(uv_idle_t *again)
+{
+    struct qp_engine *engine = again->data;
+    qp_engine_peers_tell(engine);
+    lanes_run(engine);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)

@@ -8,6 +8,8 @@
 /* libzmq gives a connection up for ever when what answers breaks the protocol: another program on that port, a host with a new key, a message too long. So may say
  * whoever reaches that port for a moment, and then we dial anew, after so many ticks. */
 #define ADRIFT_TICKS 20
+/* Between two calls of ours: a handshake may take as long as we allow it. */
+#define DIAL_TICKS (QP_ENGINE_HANDSHAKE_TICKS + 5)
 
 #define DEALER_EVENTS                                                                                                                        \
     (ZMQ_EVENT_CONNECT_DELAYED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |           \
@@ -41,7 +43,7 @@ static bool take_event(struct qp_engine_lane *lane)
     if (!qp_engine_monitor_read(lane, &event, &value))
         return false;
     switch (event) {
-    case ZMQ_EVENT_CONNECT_DELAYED:
+    case ZMQ_EVENT_CONNECT_DELAYED: /* it dials, or will */
     case ZMQ_EVENT_CONNECT_RETRIED:
         peer->adrift_ticks = 0;
         break;
@@ -115,6 +117,7 @@ int qp_engine_peer_add(struct qp_engine *engine, const uint8_t key[QP_ENGINE_KEY
     if (!peer)
         return -ENOMEM;
     memcpy(peer->key, key, sizeof peer->key);
+    peer->dialed_tick = engine->ticks;
     int error = 0;
     if (endpoint) {
         size_t bytes = strlen(endpoint) + 1;
@@ -146,12 +149,20 @@ void qp_engine_peer_drop(struct qp_engine *engine, const uint8_t key[QP_ENGINE_K
 
 /* ---- now and then ------------------------------------------------------------------------------------------------------- */
 
+void qp_engine_peer_is_there(struct qp_engine_peer *peer)
+{
+    /* After a long absence libzmq tries every five seconds only. */
+    if (peer->dealer && !peer->is_up)
+        peer->adrift_ticks = ADRIFT_TICKS;
+}
+
 void qp_engine_peers_tick(struct qp_engine *engine)
 {
     for (struct qp_engine_peer *peer = engine->peers; peer; peer = peer->next) {
-        if (!peer->adrift_ticks || peer->adrift_ticks++ < ADRIFT_TICKS)
+        if (!peer->adrift_ticks || peer->adrift_ticks++ < ADRIFT_TICKS || engine->ticks < peer->dialed_tick + DIAL_TICKS)
             continue;
         peer->adrift_ticks = 1;
+        peer->dialed_tick = engine->ticks;
         zmq_disconnect(peer->dealer->socket, peer->endpoint);
         zmq_connect(peer->dealer->socket, peer->endpoint);
     }

@@ -66,7 +66,7 @@ do_models() {
 do_sanitize() {
     build sanitize -DCMAKE_C_COMPILER=clang -DQUIPU_SANITIZE=address,undefined -DQUIPU_TESTS_LONG=OFF \
         -DQUIPU_BENCH=OFF -DQUIPU_TOOL=OFF &&
-        tests_in sanitize -L '^(unit|scenario)$'
+        tests_in sanitize -L '^(unit|scenario|engine)$'
 }
 
 # Each fuzzer for QUIPU_FUZZ_SECONDS.

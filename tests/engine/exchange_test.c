@@ -91,6 +91,31 @@ static void one_calls(void **state)
     assert_int_equal(a.refused_keys + a.handshakes_failed + a.messages_bad + b.refused_keys + b.handshakes_failed + b.messages_bad, 0);
 }
 
+/* Two call the same host: each is told from the other, and answered where it called from. */
+static void two_call_one(void **state)
+{
+    struct scene *s = *state;
+    struct host *a = &s->host[A], *caller[] = {&s->host[B], &s->host[C]};
+    a->from = NULL;
+    for (int i = 0; i < 2; i++) {
+        host_add(a, caller[i], false);
+        host_add(caller[i], a, true);
+        caller[i]->from = a;
+        host_meet(a, caller[i]);
+    }
+    host_watch(&s->loop, 200);
+    for (uint64_t number = 10; number < 50; number++) {
+        struct host *here = caller[number % 2], *there = caller[1 - number % 2];
+        uint64_t heard_there = there->heard;
+        assert_int_equal(host_send(here, a, number, 100), 0);
+        host_until(&s->loop, a->number == number);
+        assert_memory_equal(a->sender, here->public_key, sizeof a->sender);
+        assert_int_equal(host_send(a, here, number, 100), 0);
+        host_until(&s->loop, here->number == number);
+        assert_int_equal(there->heard, heard_there);
+    }
+}
+
 static void no_such_peer(void **state)
 {
     struct scene *s = *state;
@@ -221,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(both_call, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_calls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_call_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_such_peer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stranger, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_server_key, set_up, tear_down),

@@ -21,6 +21,7 @@ static void received(void *arg, const uint8_t key[QP_ENGINE_KEY_BYTES], const vo
     struct host *host = arg;
     host->heard++;
     host->count = count;
+    memcpy(host->sender, key, sizeof host->sender);
     if (host->from && memcmp(host->from->public_key, key, QP_ENGINE_KEY_BYTES) != 0)
         host->wrong_sender++;
     if (count < sizeof host->number || count > HOST_MESSAGE_MAX) {
@@ -46,14 +47,15 @@ static void linked(void *arg, const uint8_t key[QP_ENGINE_KEY_BYTES], bool up)
 
 void host_new(struct host *host, uv_loop_t *loop)
 {
-    *host = (struct host){.loop = loop, .endpoint = "tcp://127.0.0.1:0"};
+    *host = (struct host){.loop = loop, .endpoint = "tcp://127.0.0.1:0", .message_bytes_max = HOST_MESSAGE_MAX};
     assert_int_equal(qp_engine_keygen(host->public_key, host->secret_key), 0);
 }
 
 void host_open(struct host *host)
 {
     char sentence[QP_ENGINE_SENTENCE] = "";
-    struct qp_engine_config config = {.endpoint = host->endpoint, .message_bytes_max = HOST_MESSAGE_MAX, .received = received, .link = linked, .arg = host};
+    struct qp_engine_config config = {
+        .endpoint = host->endpoint, .message_bytes_max = host->message_bytes_max, .received = received, .link = linked, .arg = host};
     memcpy(config.public_key, host->public_key, sizeof config.public_key);
     memcpy(config.secret_key, host->secret_key, sizeof config.secret_key);
     if (qp_engine_open(host->loop, &config, &host->engine, sentence) != 0)

@@ -21,10 +21,12 @@ struct host {
     struct qp_engine *engine; /* NULL: not open */
     uint8_t public_key[QP_ENGINE_KEY_BYTES], secret_key[QP_ENGINE_KEY_BYTES];
     char endpoint[256]; /* of the last opening: opened again, it listens there */
+    size_t message_bytes_max; /* of the next opening */
     const struct host *from;  /* whoever is heard must be this one. NULL: anybody */
     uint64_t heard, damaged, wrong_sender;
-    uint64_t number; /* of the message heard last */
-    size_t count;    /* and its length */
+    uint8_t sender[QP_ENGINE_KEY_BYTES]; /* of the message heard last, */
+    uint64_t number;
+    size_t count; /* its length */
     uint64_t up, down;
     const struct host *drops; /* within the next message, that peer is dropped; */
     bool closes;              /* or the engine closed */
@@ -47,8 +49,18 @@ struct qp_engine_figures host_figures(const struct host *host);
 /* Both hear each other, by whatever way they have. */
 void host_meet(struct host *a, struct host *b);
 
-/* Memory of this process, in bytes. */
+/* Memory of this process, in bytes. A sanitizer keeps what was freed, so that it says nothing there. */
 size_t host_resident_bytes(void);
+#if defined(__SANITIZE_ADDRESS__)
+#define HOST_MEMORY_IS_TOLD false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HOST_MEMORY_IS_TOLD false
+#endif
+#endif
+#ifndef HOST_MEMORY_IS_TOLD
+#define HOST_MEMORY_IS_TOLD true
+#endif
 /* CPU time of this process, in ms. */
 uint64_t host_busy_ms(void);
 

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* hostile_test.c: strangers on the real socket, and a host out of descriptors: refused and counted, memory flat, honest peers go on. */
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "host.h"
+#include "tests/support.h"
+
+enum { A, B, C, HOSTS };
+
+#define WAVE 50
+#define WAVES_TOGETHER 10
+#define STRANGERS_OF_KEYS 40
+
+struct scene {
+    uv_loop_t loop;
+    struct host host[HOSTS];
+    uint64_t sent, slowest_ns;
+    uint64_t seed;
+};
+
+static int set_up(void **state)
+{
+    struct scene *s = test_calloc(1, sizeof *s);
+    uv_loop_init(&s->loop);
+    s->seed = 20261123;
+    for (int i = 0; i < HOSTS; i++) {
+        host_new(&s->host[i], &s->loop);
+        host_open(&s->host[i]);
+    }
+    host_add(&s->host[A], &s->host[B], false);
+    host_add(&s->host[B], &s->host[A], true);
+    host_meet(&s->host[A], &s->host[B]);
+    host_watch(&s->loop, 200);
+    s->host[A].heard = s->host[B].heard = 0;
+    s->host[A].number = s->host[B].number = 0;
+    *state = s;
+    return 0;
+}
+
+/* The honest ones have heard all, and never lost each other. */
+static int tear_down(void **state)
+{
+    struct scene *s = *state;
+    assert_int_equal(s->host[A].heard, s->sent);
+    assert_int_equal(s->host[B].heard, s->sent);
+    assert_int_equal(s->host[A].damaged + s->host[B].damaged, 0);
+    assert_int_equal(s->host[B].down, 0);
+    print_message("honest: %llu messages each way, the slowest pair took %llu ms\n", (unsigned long long)s->sent,
+                  (unsigned long long)(s->slowest_ns / 1000000));
+    host_end(&s->loop, s->host, HOSTS);
+    test_free(s);
+    return 0;
+}
+
+static uint64_t random_of(struct scene *s)
+{
+    s->seed ^= s->seed << 13;
+    s->seed ^= s->seed >> 7;
+    s->seed ^= s->seed << 17;
+    return s->seed;
+}
+
+/* A word each way, heard. */
+static void honest(struct scene *s)
+{
+    struct host *a = &s->host[A], *b = &s->host[B];
+    uint64_t begin = uv_hrtime();
+    s->sent++;
+    assert_int_equal(host_send(a, b, s->sent, 2000), 0);
+    assert_int_equal(host_send(b, a, s->sent, 2000), 0);
+    host_until(&s->loop, a->number == s->sent && b->number == s->sent);
+    uint64_t took = uv_hrtime() - begin;
+    s->slowest_ns = took > s->slowest_ns ? took : s->slowest_ns;
+}
+
+static int call(const struct host *host, int fd)
+{
+    struct sockaddr_in there = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int port;
+    assert_int_equal(sscanf(host->endpoint, "tcp://127.0.0.1:%d", &port), 1);
+    there.sin_port = htons((uint16_t)port);
+    return connect(fd, (struct sockaddr *)&there, sizeof there);
+}
+
+/* ZMTP 3.1's greeting. */
+static size_t greet(uint8_t *bytes, const char *mechanism)
+{
+    memset(bytes, 0, 64);
+    bytes[0] = 0xff;
+    bytes[9] = 0x7f;
+    bytes[10] = 3;
+    bytes[11] = 1;
+    strcpy((char *)bytes + 12, mechanism);
+    return 64;
+}
+
+static void noise(struct scene *s, uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = (uint8_t)(random_of(s) >> 24);
+}
+
+/* What a stranger says first; some say nothing. */
+static size_t say(struct scene *s, unsigned kind, uint8_t *bytes)
+{
+    size_t count;
+    switch (kind) {
+    case 0:
+        count = 1 + random_of(s) % 500;
+        noise(s, bytes, count);
+        return count;
+    case 1:
+        greet(bytes, "CURVE");
+        return 1 + random_of(s) % 63;
+    case 2:
+        return greet(bytes, "NULL");
+    case 3: /* a command HELLO of noise */
+        count = greet(bytes, "CURVE");
+        memcpy(bytes + count, "\x04\xc8\x05HELLO\x01\x00", 10);
+        noise(s, bytes + count + 10, 194);
+        return count + 2 + 200;
+    case 4: /* a frame of 2^63 - 1 bytes */
+        count = greet(bytes, "CURVE");
+        memcpy(bytes + count, "\x02\x7f\xff\xff\xff\xff\xff\xff\xff", 9);
+        noise(s, bytes + count + 9, 200);
+        return count + 209;
+    case 5: /* an INITIATE out of turn */
+        count = greet(bytes, "CURVE");
+        memcpy(bytes + count, "\x04\xff\x08INITIATE", 11);
+        noise(s, bytes + count + 11, 246);
+        return count + 257;
+    case 6:
+        return greet(bytes, "CURVE");
+    default:
+        return 0;
+    }
+}
+
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* Who waits to be hung up on. */
+struct waiting {
+    int fd[WAVES_TOGETHER * WAVE];
+    int count;
+};
+
+/* Some hang up at once, some stay until they are hung up on. */
+static void wave(struct scene *s, struct waiting *waiting)
+{
+    for (int i = 0; i < WAVE; i++) {
+        uint8_t bytes[1024];
+        unsigned kind = (unsigned)(random_of(s) % 8);
+        size_t length = say(s, kind, bytes);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_true(fd >= 0);
+        assert_int_equal(call(&s->host[A], fd), 0);
+        if (length)
+            assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), length);
+        if (random_of(s) % 4 == 0)
+            waiting->fd[waiting->count++] = fd;
+        else
+            close(fd);
+        if (i % 10 == 0)
+            honest(s);
+    }
+}
+
+static void wait_for_the_end(struct scene *s, struct waiting *waiting)
+{
+    for (int i = 0; i < waiting->count; i++) {
+        char byte[256];
+        ssize_t got = 1;
+        host_until(&s->loop, ((got = recv(waiting->fd[i], byte, sizeof byte, MSG_DONTWAIT)) == 0 || (got < 0 && errno == ECONNRESET)));
+        close(waiting->fd[i]);
+    }
+    waiting->count = 0;
+}
+
+static void strangers(void **state)
+{
+    struct scene *s = *state;
+    struct host *a = &s->host[A];
+    const uint64_t waves = 40 * qp_test_scale();
+    unsigned descriptors = open_descriptors();
+    size_t memory = 0;
+    struct waiting waiting = {.count = 0};
+    for (uint64_t i = 0; i < waves; i++) {
+        wave(s, &waiting);
+        if (i % WAVES_TOGETHER < WAVES_TOGETHER - 1)
+            continue;
+        wait_for_the_end(s, &waiting);
+        if (!memory)
+            memory = host_resident_bytes();
+    }
+    host_until(&s->loop, host_figures(a).handshakes_failed >= waves * WAVE);
+    host_watch(&s->loop, 3000);
+    honest(s);
+    assert_int_equal(host_figures(a).handshakes_failed, waves * WAVE);
+    assert_int_equal(host_figures(a).refused_keys, 0);
+    assert_int_equal(open_descriptors(), descriptors);
+    size_t end = host_resident_bytes();
+    print_message("%llu strangers; memory %.2f MiB after the first %d of them, %.2f MiB at the end\n", (unsigned long long)(waves * WAVE),
+                  (double)memory / 1048576, WAVES_TOGETHER * WAVE, (double)end / 1048576);
+    assert_true(!HOST_MEMORY_IS_TOLD || end < memory + (2 << 20));
+}
+
+/* They know our public key, and have keys that are on no list. */
+static void strangers_with_keys(void **state)
+{
+    struct scene *s = *state;
+    struct host *a = &s->host[A];
+    void *context = zmq_ctx_new(), *sockets[STRANGERS_OF_KEYS];
+    for (int i = 0; i < STRANGERS_OF_KEYS; i++) {
+        uint8_t public_key[QP_ENGINE_KEY_BYTES], secret_key[QP_ENGINE_KEY_BYTES];
+        int zero = 0;
+        qp_engine_keygen(public_key, secret_key);
+        sockets[i] = zmq_socket(context, ZMQ_DEALER);
+        zmq_setsockopt(sockets[i], ZMQ_CURVE_SERVERKEY, a->public_key, QP_ENGINE_KEY_BYTES);
+        zmq_setsockopt(sockets[i], ZMQ_CURVE_PUBLICKEY, public_key, QP_ENGINE_KEY_BYTES);
+        zmq_setsockopt(sockets[i], ZMQ_CURVE_SECRETKEY, secret_key, QP_ENGINE_KEY_BYTES);
+        zmq_setsockopt(sockets[i], ZMQ_LINGER, &zero, sizeof zero);
+        assert_int_equal(zmq_connect(sockets[i], a->endpoint), 0);
+        assert_int_equal(zmq_send(sockets[i], "01234567", 8, ZMQ_DONTWAIT), 8);
+    }
+    /* They come back, and are refused again. */
+    while (host_figures(a).refused_keys < 5 * STRANGERS_OF_KEYS) {
+        uint64_t refused = host_figures(a).refused_keys;
+        honest(s);
+        host_until(&s->loop, host_figures(a).refused_keys > refused);
+    }
+    for (int i = 0; i < STRANGERS_OF_KEYS; i++)
+        zmq_close(sockets[i]);
+    zmq_ctx_term(context);
+    honest(s);
+    assert_int_equal(host_figures(a).messages_bad, 0);
+}
+
+/* ---- out of descriptors ------------------------------------------------------------------------------------------------- */
+
+static void no_descriptors(void **state)
+{
+    struct scene *s = *state;
+    struct host *a = &s->host[A], *c = &s->host[C];
+    struct rlimit limit, low;
+    int callers[20];
+    for (size_t i = 0; i < sizeof callers / sizeof *callers; i++)
+        callers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    host_add(a, c, false);
+    host_add(c, a, true);
+    host_until(&s->loop, c->up == 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    low = limit;
+    int lowest_free = dup(0);
+    close(lowest_free);
+    low.rlim_cur = (rlim_t)lowest_free;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    for (size_t i = 0; i < sizeof callers / sizeof *callers; i++)
+        assert_int_equal(call(a, callers[i]), 0);
+    uint64_t busy = host_busy_ms(), begin = uv_hrtime();
+    while (host_figures(a).out_of_descriptors < 30) {
+        honest(s);
+        host_watch(&s->loop, 50);
+    }
+    print_message("out of descriptors: %llu ms of CPU time in %llu ms\n", (unsigned long long)(host_busy_ms() - busy),
+                  (unsigned long long)((uv_hrtime() - begin) / 1000000));
+    /* A peer that loses its connection now comes back when there are some again. */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    for (size_t i = 0; i < sizeof callers / sizeof *callers; i++)
+        close(callers[i]);
+    host_close(c);
+    host_open(c);
+    host_add(c, a, true);
+    host_until(&s->loop, c->up == 2);
+    host_watch(&s->loop, 500); /* the last news of it */
+    uint64_t short_of = host_figures(a).out_of_descriptors;
+    host_watch(&s->loop, 500);
+    honest(s);
+    assert_int_equal(host_figures(a).out_of_descriptors, short_of);
+}
+
+/* What an engine costs that has nothing to say. */
+static void silence(void **state)
+{
+    struct scene *s = *state;
+    uint64_t busy = host_busy_ms();
+    host_watch(&s->loop, 3000);
+    print_message("three engines, silent: %llu ms of CPU time in 3 s\n", (unsigned long long)(host_busy_ms() - busy));
+    honest(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(strangers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(strangers_with_keys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_descriptors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(silence, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
