@@ -106,13 +106,16 @@ static void two_call_one(void **state)
     host_watch(&s->loop, 200);
     for (uint64_t number = 10; number < 50; number++) {
         struct host *here = caller[number % 2], *there = caller[1 - number % 2];
-        uint64_t heard_there = there->heard;
+        uint64_t heard_here = here->heard, heard_there = there->heard;
         assert_int_equal(host_send(here, a, number, 100), 0);
         host_until(&s->loop, a->number == number);
         assert_memory_equal(a->sender, here->public_key, sizeof a->sender);
+        /* Who has spoken last is nobody else's way. */
+        assert_int_equal(host_send(a, there, number + 1000, 100), 0);
         assert_int_equal(host_send(a, here, number, 100), 0);
-        host_until(&s->loop, here->number == number);
-        assert_int_equal(there->heard, heard_there);
+        host_until(&s->loop, here->number == number && there->number == number + 1000);
+        assert_int_equal(here->heard, heard_here + 1);
+        assert_int_equal(there->heard, heard_there + 1);
     }
 }
 

@@ -257,8 +257,9 @@ static void strangers_with_keys(void **state)
 static void no_descriptors(void **state)
 {
     struct scene *s = *state;
-    struct host *a = &s->host[A], *c = &s->host[C];
+    struct host *a = &s->host[A], *c = &s->host[C], newcomer;
     struct rlimit limit, low;
+    host_new(&newcomer, &s->loop);
     int callers[20];
     for (size_t i = 0; i < sizeof callers / sizeof *callers; i++)
         callers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -271,6 +272,8 @@ static void no_descriptors(void **state)
     close(lowest_free);
     low.rlim_cur = (rlim_t)lowest_free;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    assert_int_equal(qp_engine_peer_add(a->engine, newcomer.public_key, newcomer.endpoint), -EMFILE);
+    assert_int_equal(host_send(a, &newcomer, 1, 8), -ENOENT);
     for (size_t i = 0; i < sizeof callers / sizeof *callers; i++)
         assert_int_equal(call(a, callers[i]), 0);
     uint64_t busy = host_busy_ms(), begin = uv_hrtime();
