@@ -78,15 +78,15 @@ static void wake(struct qp_engine_lane *lane)
 
 static void lanes_run(struct qp_engine *engine)
 {
-    bool any = false;
     /* A lane that is closed meanwhile stays in the list until the loop lets go of it. */
-    for (struct qp_engine_lane *lane = engine->lanes; lane; lane = lane->next) {
+    for (struct qp_engine_lane *lane = engine->lanes; lane; lane = lane->next)
         if (lane->armed && lane->socket)
             lane_run(lane);
-        any = any || (lane->armed && lane->socket);
-    }
-    if (!any && !engine->is_closed)
-        uv_idle_stop(&engine->again);
+    /* What came may have been answered, by a lane that was read before. */
+    for (struct qp_engine_lane *lane = engine->lanes; lane; lane = lane->next)
+        if (lane->armed && lane->socket)
+            return;
+    uv_idle_stop(&engine->again);
 }
 
 static void on_again(uv_idle_t *again)

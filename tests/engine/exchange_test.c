@@ -215,6 +215,23 @@ static void dropped_called(void **state)
     dropped(*state, true);
 }
 
+/* Nothing is left of who was dropped. */
+static void come_and_go(void **state)
+{
+    struct scene *s = *state;
+    struct host *a = &s->host[A], *c = &s->host[C];
+    host_add(c, a, false);
+    host_watch(&s->loop, 100);
+    unsigned descriptors = host_descriptors();
+    for (uint64_t i = 0; i < 20; i++) {
+        host_add(a, c, true);
+        host_until(&s->loop, a->up == i + 1);
+        host_drop(a, c);
+    }
+    host_until(&s->loop, host_descriptors() == descriptors);
+    assert_int_equal(a->down, 0);
+}
+
 static void dropped_within_a_message(void **state)
 {
     struct scene *s = *state;
@@ -255,6 +272,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_server_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dropped_caller, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dropped_called, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(come_and_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dropped_within_a_message, set_up, tear_down),
         cmocka_unit_test_setup_teardown(closed_within_a_message, set_up, tear_down),
     };

@@ -2,6 +2,7 @@
 /* host.c: engines on loopback for tests. */
 #include "host.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +118,17 @@ size_t host_resident_bytes(void)
     assert_int_equal(fscanf(file, "%*s %lu", &pages), 1);
     fclose(file);
     return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+unsigned host_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
 }
 
 uint64_t host_busy_ms(void)

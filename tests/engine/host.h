@@ -61,6 +61,8 @@ size_t host_resident_bytes(void);
 #ifndef HOST_MEMORY_IS_TOLD
 #define HOST_MEMORY_IS_TOLD true
 #endif
+/* How many descriptors it has open. */
+unsigned host_descriptors(void);
 /* CPU time of this process, in ms. */
 uint64_t host_busy_ms(void);
 
