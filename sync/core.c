@@ -30,6 +30,21 @@ static int configure(struct qp_core_config *config)
     return is_possible ? 0 : -EINVAL;
 }
 
+int qp_core_configure(struct qp_core *core, const struct qp_core_config *config)
+{
+    struct qp_core_config changed = *config;
+    int error = configure(&changed);
+    if (error)
+        return error;
+    /* The buffers are as long as they are, and peers know us by the rest. */
+    changed.frame_bytes_max = core->config.frame_bytes_max;
+    changed.cluster = core->config.cluster;
+    changed.seed = core->config.seed;
+    changed.wire_version = core->config.wire_version;
+    core->config = changed;
+    return 0;
+}
+
 static void *work_space(struct qp_core *core, size_t bytes)
 {
     void *memory = qp_alloc(core->arena, bytes);

@@ -58,6 +58,10 @@ struct qp_core_figures {
 int qp_core_new(const struct qp_core_config *config, const struct qp_store *store, uint64_t now_ms, struct qp_core **out);
 void qp_core_free(struct qp_core *core);
 
+/* Changes what may change while it is at work: the times, credit, and nothing else of config. 0; -EINVAL: then nothing is
+ * changed. */
+int qp_core_configure(struct qp_core *core, const struct qp_core_config *config);
+
 /* A peer's number is its place, 0 to QP_PEERS_MAX - 1. 0, -EEXIST, -ENOSPC. Dropping forgets what was under way,
  * nothing that was merged. */
 int qp_core_peer_add(struct qp_core *core, const struct qp_peer_config *peer, uint64_t now_ms, uint32_t *number);

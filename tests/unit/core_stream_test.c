@@ -3,6 +3,8 @@
  * reorders; and say nothing when nothing has changed. */
 #include "core_unit.h"
 
+#include <errno.h>
+
 static void counts_meet(void **unused)
 {
     (void)unused;
@@ -332,6 +334,36 @@ static void a_place_says_the_old_when_the_new_is_not_said_yet(void **unused)
     rig_end(&rig);
 }
 
+/* Rates change while it is at work; what buffers and peers go by does not. */
+static void rates_change_at_once(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct sim_store_config store = {.slots = 30};
+    rig_begin(&rig, 2, &store);
+    rig_rounds(&rig, 4);
+    struct qp_core *core = rig.core[0];
+    struct qp_core_config before = core->config, wanted = {.round_ms = 20, .cluster = before.cluster + 1, .credit = 7};
+    uint64_t now_ms = rig.now_ms + before.round_ms, rounds = core->figures.rounds;
+    assert_int_equal(qp_core_on_tick(core, now_ms), now_ms + before.round_ms);
+    assert_int_equal(qp_core_configure(core, &wanted), 0);
+    assert_int_equal(qp_core_on_tick(core, now_ms + 1), now_ms + 21);
+    assert_int_equal(qp_core_on_tick(core, now_ms + 20), now_ms + 21);
+    assert_int_equal(core->figures.rounds, rounds + 2);
+    assert_int_equal(core->config.credit, 7);
+    assert_int_equal(core->config.cluster, before.cluster);
+    assert_int_equal(core->config.frame_bytes_max, before.frame_bytes_max);
+    wanted.credit = QP_CREDIT_MAX + 1;
+    wanted.round_ms = 50;
+    assert_int_equal(qp_core_configure(core, &wanted), -EINVAL);
+    assert_int_equal(core->config.round_ms, 20);
+    rig.now_ms = now_ms + 20;
+    rig_add(&rig, 0, "a", 1);
+    rig_rounds(&rig, 4);
+    rig_assert_all(&rig, "a", 1);
+    rig_end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +380,7 @@ int main(void)
         cmocka_unit_test(many_hosts_hear_in_turn),
         cmocka_unit_test(a_bad_network_costs_time_only),
         cmocka_unit_test(a_place_says_the_old_when_the_new_is_not_said_yet),
+        cmocka_unit_test(rates_change_at_once),
     };
     return cmocka_run_group_tests_name("core_stream", tests, NULL, NULL);
 }
