@@ -145,6 +145,11 @@ uint64_t qp_agent_unix_ms(struct qp_agent *agent)
     return qp_time_publish(&agent->q->view);
 }
 
+bool qp_agent_is_stale(const struct qp_agent *agent)
+{
+    return qp_handle_is_stale(agent->q);
+}
+
 uint32_t qp_agent_slots(const struct qp_agent *agent)
 {
     return agent->q->view.entry_count;

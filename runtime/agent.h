@@ -88,6 +88,7 @@ uint64_t qp_agent_replica(const struct qp_agent *agent); /* the segment's own */
 struct qp_ledger *qp_agent_ledger(struct qp_agent *agent);
 struct qp_grave *qp_agent_graves(struct qp_agent *agent, uint32_t *count);
 uint64_t qp_agent_unix_ms(struct qp_agent *agent); /* the segment's time */
+bool qp_agent_is_stale(const struct qp_agent *agent); /* the segment was destroyed: nothing that is done here is of use any more */
 
 /* ---- keys -------------------------------------------------------------------------------------------------------------------
  * A held key has a slot, 1 to qp_agent_slots() - 1, for as long as it is held; another key may have it afterwards. */
