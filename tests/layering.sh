@@ -63,7 +63,10 @@ runtime_includes_shm() {
     # shellcheck disable=SC2046 # names without spaces
     outsiders runtime $(sources shm) | none
 }
-sync_includes_the_agents_interface() { outsiders sync runtime/agent.h shm/layout.h | none; }
+# The agent's program opens and closes segments as any process does.
+sync_includes_the_agents_interface() {
+    outsiders sync runtime/agent.h shm/layout.h | grep -v '^sync/quipud[a-z_]*\.c includes \.\./runtime/quipu\.h$' | none
+}
 tool_includes_the_public_header() { outsiders runtime/cli quipu.h sync/dump.h | none; }
 examples_include_the_public_header() {
     local folder
@@ -96,7 +99,10 @@ libraries_of_sync_have_their_files() {
       library_included_elsewhere 'urcu' 'map\.c'
       library_included_elsewhere 'lz4|zstd|xxhash' 'wire_codec\.c' 'dump_file\.c'
       library_included_elsewhere 'zmq' 'engine_zmq\.h'
-      library_included_elsewhere 'uv\.h' 'engine_zmq\.h' 'quipud[a-z_]*\.[ch]' ; } | none
+      library_included_elsewhere 'uv\.h' 'engine_zmq\.h' 'quipud_loop\.c'
+      library_included_elsewhere 'ini\.h' 'quipud_config\.c'
+      library_included_elsewhere 'systemd/' 'quipud_notify\.c'
+      library_included_elsewhere 'argp\.h' 'quipud\.c' ; } | none
 }
 
 product=(shm runtime runtime/cli sync)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+# hosts.sh: hosts of a test: each a segment, a key, a configuration and an agent, all on the loopback of this machine.
+# Sourced; build is the caller's. What is waited for is a condition, never a time.
+# shellcheck shell=bash disable=SC2154
+
+quipu=$build/bin/quipu
+quipud=$build/bin/quipud
+scratch=$(mktemp -d -p /dev/shm quipu-agent-test.XXXXXX)
+declare -A agent_of=() key_of=() port_of=() peers_of=()
+
+clean_up() {
+    local pid
+    for pid in "${agent_of[@]}"; do
+        kill -KILL "$pid" 2>/dev/null
+    done
+    rm -rf "$scratch" "/dev/shm/quipu.agent-test-$$".*
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+# shellcheck source=tests/shell_support.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../shell_support.sh"
+touch "$scratch/out" "$scratch/err"
+
+segment_of() { echo "agent-test-$$.$1"; }
+
+# Until the condition holds; false after a minute in which it never did.
+wait_for() { # CONDITION...
+    local until=$((SECONDS + 60))
+    while ! "$@" 2>>"$scratch/err"; do
+        [ $SECONDS -lt $until ] || return 1
+        sleep 0.05
+    done
+}
+
+free_port() {
+    python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])'
+}
+
+make_segment() { # HOST
+    "$quipu" -s "$(segment_of "$1")" create --counters 4000 --hosts 8 &&
+        "$quipu" -s "$(segment_of "$1")" strategy put l: kind=limit limit=1000 window=1h
+}
+
+make_host() { # HOST: its segment, its key, its port
+    make_segment "$1" && key_of[$1]=$("$quipud" keygen "$scratch/$1.key") && port_of[$1]=$(free_port)
+}
+
+# The configuration of a host among those others; MORE lines stand in [agent].
+configure() { # HOST "PEER..." [MORE]
+    local host=$1 peer
+    peers_of[$host]=$2
+    {
+        printf '[agent]\nsegment = %s\nlisten = tcp://127.0.0.1:%s\nkey_file = %s\nround_ms = 20\nlog_level = debug\n' \
+            "$(segment_of "$host")" "${port_of[$host]}" "$scratch/$host.key"
+        printf '%b' "${3:-}"
+        for peer in $2; do
+            printf '\n[peer %s]\nkey = %s\nendpoint = tcp://127.0.0.1:%s\nrelay = yes\n' "$peer" "${key_of[$peer]}" "${port_of[$peer]}"
+        done
+    } >"$scratch/$host.conf"
+}
+
+said() { # HOST REGEX: since its agent was started last
+    grep -qE "$2" "$scratch/$1.log"
+}
+
+start() { # HOST: an agent, which has said that it listens
+    : >"$scratch/$1.log" # here, for what an earlier one said is read until the new one is there
+    "$quipud" --config "$scratch/$1.conf" 2>>"$scratch/$1.log" &
+    agent_of[$1]=$!
+    wait_for said "$1" 'listens at' || { cat "$scratch/$1.log" >>"$scratch/err"; return 1; }
+}
+
+# The exit status of the agent, which ends by that signal.
+stop() { # HOST [SIGNAL]
+    local pid=${agent_of[$1]}
+    unset "agent_of[$1]"
+    { kill -"${2:-TERM}" "$pid" && wait "$pid"; } 2>>"$scratch/err"
+}
+
+on() { # HOST VERB...
+    local host=$1
+    shift
+    "$quipu" -s "$(segment_of "$host")" "$@"
+}
+
+total_is() { # HOST KEY TOTAL
+    [[ $(on "$1" get "$2" 2>>"$scratch/err") == "total=$3 "* ]]
+}
+
+totals_are() { # KEY TOTAL HOST...
+    local key=$1 total=$2 host
+    shift 2
+    for host in "$@"; do
+        wait_for total_is "$host" "$key" "$total" && continue
+        { on "$host" get "$key"; tail -n 5 "$scratch/$host.log"; } >>"$scratch/err" 2>&1
+        return 1
+    done
+}
