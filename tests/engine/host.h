@@ -14,7 +14,7 @@
 #include "sync/engine.h"
 
 #define HOST_MESSAGE_MAX 65536
-#define HOST_PATIENCE_S 30
+#define HOST_PATIENCE_S 60
 
 struct host {
     uv_loop_t *loop;
