@@ -56,6 +56,9 @@ static bool streams_are_merged(struct sim *sim, const struct sim_host *host, con
             continue;
         /* What was refused counts as merged once it is known to be offered again: whether it was taken then, the
          * totals say. */
+        const struct qp_peer *as_known = other->core ? &other->core->peer[other->peer_of[host->index]] : NULL;
+        if (!as_known || !as_known->greeted || ledger_of(other)->replica[as_known->replica_index].id != sim_store_replica(host->store))
+            return no(say, "host %u does not speak with host %u yet", i, host->index);
         uint64_t sequence = ledger_of(other)->sequence, mark = 0;
         if (index_of(host, sim_store_replica(other->store)) >= 0)
             mark = qp_stream_mark(host->core, &host->core->peer[host->peer_of[i]]);

@@ -125,10 +125,10 @@ static void begin(struct sim *sim)
 #define HEAL_MS_MAX_PLAIN 3000 /* without anything of that kind */
 #define CLOCKS_NEAR_MS 2000
 
-/* A world in which nothing is ever refused, lost or forgotten. */
+/* A world in which nothing is ever refused, lost or forgotten, and nobody takes another one's name. */
 static bool is_plain(const struct sim_profile *p)
 {
-    return !p->lost && !p->from_file && !p->leave && !p->joiners && !p->no_room && !p->few_slots && !p->small_blocks && !p->unequal_kinds && p->skew_ms <= CLOCKS_NEAR_MS &&
+    return p->theme != SIM_THEME_HOSTILE && !p->lost && !p->from_file && !p->leave && !p->joiners && !p->no_room && !p->few_slots && !p->small_blocks && !p->unequal_kinds && p->skew_ms <= CLOCKS_NEAR_MS &&
            p->forget_ms > HEAL_MS_MAX;
 }
 
