@@ -299,16 +299,15 @@ static void tell_grave_again(struct qp_core *core, const struct qp_item *item, u
     bool is_dead = item->tombstone.timestamp && (!is_register || item->deleted);
     if (!context->sender || item->kind == QP_KIND_LIMIT)
         return;
-    if (context->has_grave && (why == QP_REFUSED_OLD || (is_dead && dead_upto <= context->grave_floor)))
+    bool is_news = why == QP_REFUSED_OLD && is_dead && (!context->has_grave || dead_upto > context->grave_floor);
+    if (is_news && (context->has_grave || slot))
+        qp_grave_dig(core, key_hash, is_register, dead_upto, true);
+    else if (is_news)
+        qp_grave_hear(core, key_hash, is_register, dead_upto);
+    else if (context->has_grave && (why == QP_REFUSED_OLD || (is_dead && dead_upto <= context->grave_floor)))
         qp_grave_dig(core, key_hash, is_register, context->grave_floor, true);
-    else if (why == QP_REFUSED_OLD && is_dead) {
-        if (slot) {
-            qp_grave_dig(core, key_hash, is_register, dead_upto, true);
-            core->store.ops->mark(core->store.store, slot);
-        } else {
-            qp_grave_hear(core, key_hash, is_register, dead_upto);
-        }
-    }
+    if (is_news && slot)
+        core->store.ops->mark(core->store.store, slot);
 }
 
 enum qp_refusal qp_key_merge(struct qp_core *core, const struct qp_item *item, const struct qp_merge_context *context)
