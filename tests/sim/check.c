@@ -233,8 +233,7 @@ static bool value_agrees(struct sim *sim, uint32_t key, const struct look *look,
                no(say, "%s: host %u does not have what was set last", k->name, look->host->index);
     if (!w.held)
         return no(say, "%s: host %u has a version that nobody made", k->name, look->host->index);
-    /* An old file may bring an older remove than the last: dead is dead, and the last one may be collected by now. */
-    if (w.newest && is_newer(w.newest, w.held) && !(w.held->removed && w.newest->removed))
+    if (w.newest && is_newer(w.newest, w.held))
         return no(say, "%s: host %u holds an older write than the last", k->name, look->host->index);
     if (look->there != !w.held->removed || (look->there && look->value != w.held->value))
         return no(say, "%s: host %u holds %" PRId64 "%s, and %" PRId64 "%s was written", k->name, look->host->index, look->value,
