@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../shm/atomic.h"
 #include "../shm/layout.h"
 
 struct quipu;
@@ -68,6 +69,19 @@ struct qp_state {
 
 /* ---- the ledger: what the agent knows about streams, kept in the segment ----------------------------------------------------
  * struct qp_ledger, struct qp_replica and struct qp_grave are in shm/layout.h: only the agent writes them, others show them. */
+
+/* A word of these. A kill may follow any store, and others read at any time: who sees a word sees what was written
+ * before it. The release pairs with the acquire of qp_ledger_read, and of `check`. */
+static inline void qp_ledger_put(uint64_t *word, uint64_t value)
+{
+    qp_store_release(word, value);
+}
+
+/* For who is not the agent. */
+static inline uint64_t qp_ledger_read(const uint64_t *word)
+{
+    return qp_load_acquire(word);
+}
 
 /* ---- the lease ------------------------------------------------------------------------------------------------------------- */
 

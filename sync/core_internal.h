@@ -142,13 +142,6 @@ struct qp_core {
     uint8_t *key;               /* QP_KEY_BYTES_MAX */
 };
 
-/* A word of the ledger or of a grave, which others may read at any time and a kill may follow: one store, in program
- * order. */
-static inline void qp_ledger_put(uint64_t *word, uint64_t value)
-{
-    *(volatile uint64_t *)word = value;
-}
-
 /* ---- core_log.c --------------------------------------------------------------------------------------------------------- */
 
 /* subjects: all of them; slots of them are keys. */
@@ -232,6 +225,28 @@ int qp_replica_init(struct qp_core *core);
  * for as long. */
 void qp_replica_retire(struct qp_core *core);
 uint64_t qp_replica_knowledge(void *core, uint64_t id); /* fits qp_merge_context */
+
+/* ---- core_known.c: what a relay knows of each stream ------------------------------------------------------------------------- */
+
+struct qp_known {
+    uint64_t replica, sequence;
+    uint64_t hole; /* the first place of it that was refused here; 0: none */
+};
+
+struct qp_known_list {
+    uint32_t count;
+    struct qp_known known[QP_REPLICAS];
+};
+
+struct qp_known *qp_known_find(struct qp_known_list *list, uint64_t replica); /* NULL: it says nothing of it */
+/* NULL: it is there already, or there are too many. */
+struct qp_known *qp_known_add(struct qp_known_list *list, uint64_t replica, uint64_t sequence);
+void qp_known_refused(struct qp_known_list *list, const struct qp_item *item);
+/* Up to where that becomes ours. */
+static inline uint64_t qp_known_whole(const struct qp_known *known)
+{
+    return qp_replica_whole(known->sequence, known->hole);
+}
 
 /* ---- core_key.c: one key's changes, with everything that follows from them: log, digests, tombstones, remote totals -------- */
 

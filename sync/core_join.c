@@ -30,11 +30,6 @@
 #define INSIST_MS 60000           /* or forget_after, if that is less */
 #define NOBODY UINT32_MAX
 
-/* What the giver knows of a stream; and our knowledge must stay below the first thing of it that was refused. */
-struct known {
-    uint64_t replica, sequence, below;
-};
-
 struct qp_taking {
     uint64_t began_ms;    /* we are without a join since then */
     uint64_t joined_ms;   /* of the last join in this life of the core */
@@ -46,8 +41,7 @@ struct qp_taking {
     uint64_t progress_ms, asked_ms;
     bool ask;
     uint64_t ignorant_ms[QP_PEERS_MAX]; /* when a peer was found to know nothing of what our file has; 0: not */
-    uint32_t count;       /* known; 0: the first chunk is still to come */
-    struct known known[QP_REPLICAS];
+    struct qp_known_list knows; /* the giver; nothing: the first chunk is still to come */
 };
 
 static uint64_t id_of(const struct qp_core *core, const struct qp_peer *peer)
@@ -165,20 +159,11 @@ static void give_up_insisting(struct qp_core *core)
 
 /* ---- the giver's knowledge -------------------------------------------------------------------------------------------------------- */
 
-static struct known *find_known(const struct qp_core *core, uint64_t replica)
-{
-    struct qp_taking *taking = core->taking;
-    for (uint32_t i = 0; i < taking->count; i++)
-        if (taking->known[i].replica == replica)
-            return &taking->known[i];
-    return NULL;
-}
-
 /* Up to where what we hold of a replica goes, if the giver lacks it. */
 static uint64_t goes_up_to(void *arg, uint64_t replica)
 {
     struct qp_core *core = arg;
-    const struct known *known = find_known(core, replica);
+    const struct qp_known *known = qp_known_find(&core->taking->knows, replica);
     uint64_t theirs = known ? known->sequence : 0;
     if (replica == core->self || theirs == 0) /* 0: it does not say what it had */
         return theirs;
@@ -189,21 +174,12 @@ static uint64_t goes_up_to(void *arg, uint64_t replica)
 /* false: nobody can know that. */
 static bool note_known(struct qp_core *core, const struct qp_wire_record *record)
 {
-    struct qp_taking *taking = core->taking;
     bool is_possible = record->sequence <= (record->replica == core->self ? core->ledger->sequence : QP_SEQUENCE_MAX);
-    if (!is_possible || taking->count == QP_REPLICAS || find_known(core, record->replica))
+    if (!is_possible || !qp_known_add(&core->taking->knows, record->replica, record->sequence))
         return false;
     qp_replica_learn(core, record->replica);
     qp_replica_vouch(core, record->replica, record->hash);
-    taking->known[taking->count++] = (struct known){record->replica, record->sequence, UINT64_MAX};
     return true;
-}
-
-static void stay_below(struct qp_core *core, uint64_t replica, uint64_t sequence)
-{
-    struct known *known = find_known(core, replica);
-    if (known && sequence < known->below)
-        known->below = sequence;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------------------------------- */
@@ -234,11 +210,11 @@ static bool heard_beyond(const struct qp_core *core, uint32_t index, uint64_t se
 /* What was whole there is whole here. */
 static void raise_knowledge(struct qp_core *core)
 {
-    const struct qp_taking *taking = core->taking;
-    for (uint32_t i = 0; i < taking->count; i++) {
-        const struct known *known = &taking->known[i];
+    const struct qp_known_list *knows = &core->taking->knows;
+    for (uint32_t i = 0; i < knows->count; i++) {
+        const struct qp_known *known = &knows->known[i];
         int index = qp_replica_find(core, known->replica);
-        uint64_t sequence = known->below <= known->sequence ? known->below - 1 : known->sequence;
+        uint64_t sequence = qp_known_whole(known);
         if (index <= 0)
             continue;
         struct qp_replica *replica = &core->ledger->replica[index];
@@ -259,7 +235,7 @@ static void ask_from_start(struct qp_core *core, struct qp_peer *peer)
     taking->giver_replica = id_of(core, peer);
     taking->number++;
     taking->cursor = 0;
-    taking->count = 0;
+    taking->knows.count = 0;
     taking->ask = true;
     taking->progress_ms = core->now_ms;
     core->join = QP_JOIN_ASKING;
@@ -402,11 +378,8 @@ static void take_item(struct qp_core *core, struct qp_peer *peer, const struct q
                                              .arg = core};
     enum qp_refusal why = qp_key_merge(core, item, &context);
     peer->figures.refused[why] += why != QP_REFUSED_NOTHING;
-    if (why == QP_REFUSED_SKEW || why == QP_REFUSED_KIND || why == QP_REFUSED_FULL) {
-        for (uint32_t i = 0; i < item->point_count; i++)
-            stay_below(core, item->point[i].replica, item->point[i].sequence);
-        stay_below(core, item->tombstone.replica, item->tombstone_sequence);
-    }
+    if (why == QP_REFUSED_SKEW || why == QP_REFUSED_KIND || why == QP_REFUSED_FULL)
+        qp_known_refused(&core->taking->knows, item);
     uint32_t slot = core->store.ops->find(core->store.store, item->key, item->key_bytes);
     if (slot && slot < core->log.slots)
         core->log.note[slot].flags |= QP_NOTE_CONFIRMED;
@@ -422,7 +395,7 @@ static bool is_ignorant(struct qp_core *core)
         return false;
     for (uint32_t i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++) {
         const struct qp_replica *replica = &core->ledger->replica[i];
-        const struct known *known = replica->knowledge ? find_known(core, replica->id) : NULL;
+        const struct qp_known *known = replica->knowledge ? qp_known_find(&taking->knows, replica->id) : NULL;
         if (known && known->sequence)
             return false;
     }
@@ -435,13 +408,13 @@ static bool is_ignorant(struct qp_core *core)
 static bool take_records(struct qp_core *core, struct qp_peer *peer)
 {
     struct qp_taking *taking = core->taking;
-    bool is_first = taking->count == 0;
+    bool is_first = taking->knows.count == 0;
     struct qp_wire_record record;
     enum qp_refusal why;
     int status;
     while ((status = qp_wire_next(core->reader, &record)) != 0) {
         bool is_known = status > 0 && record.kind == QP_RECORD_KNOWLEDGE;
-        if (status == -EBADMSG || (is_known ? !is_first || !note_known(core, &record) : taking->count == 0)) {
+        if (status == -EBADMSG || (is_known ? !is_first || !note_known(core, &record) : taking->knows.count == 0)) {
             peer->figures.frames_bad++;
             return false;
         }
@@ -455,7 +428,7 @@ static bool take_records(struct qp_core *core, struct qp_peer *peer)
             peer->figures.refused[why]++;
         is_first &= is_known;
     }
-    return find_known(core, taking->giver_replica) != NULL && !(is_first && is_ignorant(core));
+    return qp_known_find(&taking->knows, taking->giver_replica) != NULL && !(is_first && is_ignorant(core));
 }
 
 void qp_join_on_chunk(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame)

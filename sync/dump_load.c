@@ -14,20 +14,20 @@
 #include "dump_file.h"
 #include "store_segment.h"
 
-/* What the file knows of a stream; it is not taken over from the first thing on that was refused. */
-struct known {
-    uint64_t replica, sequence, below;
-};
-
 struct loading {
     struct qp_core *core;
     struct qp_dump_figures figures;
-    uint32_t known_count;
-    struct known known[QP_REPLICAS];
+    struct qp_known_list knows; /* the file */
     struct qp_dump_file file;
 };
 
 /* ---- the first time through ---------------------------------------------------------------------------------------------- */
+
+/* false: there are too many, or one replica's twice. */
+static bool note_known(struct loading *l, const struct qp_wire_record *record)
+{
+    return qp_known_add(&l->knows, record->replica, record->sequence) != NULL;
+}
 
 static int check(struct loading *l, FILE *file)
 {
@@ -38,11 +38,10 @@ static int check(struct loading *l, FILE *file)
     while ((status = qp_dump_file_next(&l->file, &record)) == 1) {
         l->figures.keys += record.kind == QP_RECORD_ITEM;
         l->figures.graves += record.kind == QP_RECORD_GRAVE;
-        l->known_count += record.kind == QP_RECORD_KNOWLEDGE;
+        if (record.kind == QP_RECORD_KNOWLEDGE && !note_known(l, &record))
+            return -EBADMSG;
     }
-    if (!status && l->known_count > QP_REPLICAS)
-        status = -EBADMSG;
-    l->known_count = 0;
+    l->knows.count = 0;
     l->figures.bytes = l->file.bytes;
     l->figures.time_ms = l->file.head.time_ms;
     l->figures.replica = l->file.head.replica;
@@ -50,24 +49,6 @@ static int check(struct loading *l, FILE *file)
 }
 
 /* ---- the second time ------------------------------------------------------------------------------------------------------ */
-
-/* false: more than there was the first time. */
-static bool note_known(struct loading *l, const struct qp_wire_record *record)
-{
-    if (l->known_count == QP_REPLICAS)
-        return false;
-    /* The points of a replica that the ledger has no place for are refused for want of room. */
-    qp_replica_learn(l->core, record->replica);
-    l->known[l->known_count++] = (struct known){record->replica, record->sequence, UINT64_MAX};
-    return true;
-}
-
-static void stay_below(struct loading *l, uint64_t replica, uint64_t sequence)
-{
-    for (uint32_t i = 0; i < l->known_count; i++)
-        if (l->known[i].replica == replica && sequence < l->known[i].below)
-            l->known[i].below = sequence;
-}
 
 /* Of ourselves we know everything: an old file must not tell us of it. false: nothing else is left. */
 static bool without_ourselves(uint64_t self, struct qp_item *item)
@@ -91,11 +72,8 @@ static void count_refusal(struct loading *l, const struct qp_item *item, enum qp
     l->figures.refused_full += why == QP_REFUSED_FULL;
     l->figures.refused_skew += why == QP_REFUSED_SKEW || why == QP_REFUSED_MALFORMED;
     l->figures.refused_old += why == QP_REFUSED_OLD;
-    if (why == QP_REFUSED_NOTHING || why == QP_REFUSED_OLD)
-        return;
-    for (uint32_t i = 0; i < item->point_count; i++)
-        stay_below(l, item->point[i].replica, item->point[i].sequence);
-    stay_below(l, item->tombstone.replica, item->tombstone_sequence);
+    if (why != QP_REFUSED_NOTHING && why != QP_REFUSED_OLD)
+        qp_known_refused(&l->knows, item);
 }
 
 static void take_item(struct loading *l, struct qp_item *item)
@@ -153,6 +131,8 @@ static int merge(struct loading *l, FILE *file)
             take_grave(l, &record);
         else if (!note_known(l, &record))
             return -EBADMSG; /* somebody writes to the file */
+        else /* the points of a replica that the ledger has no place for are refused for want of room */
+            qp_replica_learn(l->core, record.replica);
         qp_alloc_reset(l->core->scratch);
     }
     return status;
@@ -160,10 +140,10 @@ static int merge(struct loading *l, FILE *file)
 
 static void raise_knowledge(struct loading *l)
 {
-    for (uint32_t i = 0; i < l->known_count; i++) {
-        const struct known *known = &l->known[i];
+    for (uint32_t i = 0; i < l->knows.count; i++) {
+        const struct qp_known *known = &l->knows.known[i];
         int index = qp_replica_find(l->core, known->replica);
-        uint64_t sequence = known->below <= known->sequence ? known->below - 1 : known->sequence;
+        uint64_t sequence = qp_known_whole(known);
         if (index > 0 && sequence > l->core->ledger->replica[index].knowledge)
             qp_ledger_put(&l->core->ledger->replica[index].knowledge, sequence);
     }

@@ -29,17 +29,11 @@ struct saving {
     struct qp_dump_file file;
 };
 
-/* A word that an agent may write meanwhile. */
-static uint64_t peek(const uint64_t *word)
-{
-    return *(const volatile uint64_t *)word;
-}
-
 /* A segment that never had an agent has said nothing. But who has heard nothing of a replica holds nothing of it that
  * counts, for a joiner: so it is as if one thing had been said, and each dump says the rest anew. */
 static uint64_t next_number(const struct qp_ledger *ledger)
 {
-    uint64_t said = peek(&ledger->sequence);
+    uint64_t said = qp_ledger_read(&ledger->sequence);
     return (said ? said : 1) + 1;
 }
 
@@ -50,21 +44,24 @@ static int put_known(struct saving *s, uint64_t replica, uint64_t sequence)
 }
 
 /* Of a stream of which something was refused nothing is claimed from there on: who reads the file would take what it
- * lacks for deleted. In this order: the hole is noted before the knowledge goes beyond what was refused, and taken
- * away before it is raised to what is whole. */
+ * lacks for deleted. A hole is noted before the knowledge goes beyond it, so that one is seen behind the knowledge; it
+ * is taken away after the knowledge has fallen (the stream is heard anew), so that one is seen before it too. One that
+ * was closed in between claims less than there is, once. */
 static uint64_t knowledge_of(const struct qp_replica *replica)
 {
-    uint64_t knowledge = peek(&replica->knowledge);
-    return qp_replica_whole(knowledge, peek(&replica->hole));
+    uint64_t before = qp_ledger_read(&replica->hole);
+    uint64_t knowledge = qp_ledger_read(&replica->knowledge);
+    uint64_t after = qp_ledger_read(&replica->hole);
+    return qp_replica_whole(qp_replica_whole(knowledge, before), after);
 }
 
 /* Up to where the file knows of each stream: read before the keys are, for what is merged later may be missed. */
 static int put_knowledge(struct saving *s)
 {
     const struct qp_ledger *ledger = qp_agent_ledger(s->agent);
-    int error = put_known(s, s->self, s->next ? s->next - 1 : peek(&ledger->sequence));
+    int error = put_known(s, s->self, s->next ? s->next - 1 : qp_ledger_read(&ledger->sequence));
     for (uint32_t i = 1; i < QP_REPLICAS && !error; i++) {
-        uint64_t id = peek(&ledger->replica[i].id);
+        uint64_t id = qp_ledger_read(&ledger->replica[i].id);
         if (id)
             error = put_known(s, id, knowledge_of(&ledger->replica[i]));
     }
@@ -97,12 +94,12 @@ static int put_graves(struct saving *s)
     int error = 0;
     const struct qp_grave *grave = qp_agent_graves(s->agent, &count);
     for (uint32_t i = 0; i < count && !error; i++) {
-        uint64_t hash = peek(&grave[i].hash);
+        uint64_t hash = qp_ledger_read(&grave[i].hash);
         struct qp_wire_record record = {.kind = QP_RECORD_GRAVE,
                                         .hash = hash,
-                                        .floor = peek(&grave[i].floor),
-                                        .is_register = peek(&grave[i].stated) & 1};
-        if (hash == 0 || peek(&grave[i].hash) != hash) /* it is being dug, or filled in */
+                                        .floor = qp_ledger_read(&grave[i].floor),
+                                        .is_register = qp_ledger_read(&grave[i].stated) & 1};
+        if (hash == 0 || qp_ledger_read(&grave[i].hash) != hash) /* it is being dug, or filled in */
             continue;
         error = qp_dump_file_put(&s->file, &record);
         s->figures->graves++;
@@ -113,7 +110,7 @@ static int put_graves(struct saving *s)
 static int write_all(struct saving *s, FILE *file)
 {
     struct qp_dump_head head = {.replica = s->self,
-                                .incarnation = peek(&qp_agent_ledger(s->agent)->incarnation),
+                                .incarnation = qp_ledger_read(&qp_agent_ledger(s->agent)->incarnation),
                                 .time_ms = s->now_ms};
     int error = qp_dump_file_begin(&s->file, file, &head);
     if (!error)

@@ -292,6 +292,28 @@ static int remove_file(void **state)
     return 0;
 }
 
+/* What is known of a stream is said once: twice would be two words. */
+static void test_a_file_that_speaks_twice_of_a_stream(void **state)
+{
+    (void)state;
+    struct host host = make_host();
+    struct qp_dump_figures figures;
+    char sentence[QP_DUMP_SENTENCE_BYTES];
+    static struct qp_dump_file out;
+    const struct qp_dump_head head = {.replica = 7, .incarnation = 1, .time_ms = 1};
+    struct qp_wire_record known = {.kind = QP_RECORD_KNOWLEDGE, .replica = 7, .sequence = 3};
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_code(0, qp_dump_file_begin(&out, file, &head));
+    for (int i = 0; i < 2; i++, known.sequence++)
+        assert_code(0, qp_dump_file_put(&out, &known));
+    assert_code(0, qp_dump_file_end(&out));
+    assert_int_equal(0, fclose(file));
+    assert_code(-EBADMSG, qp_dump_load(host.q, path, &figures, sentence));
+    assert_non_null(strstr(sentence, "nothing of it was loaded"));
+    close_host(&host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_what_was_deleted_stays_deleted),
         cmocka_unit_test(test_a_host_from_an_old_file_joins),
         cmocka_unit_test(test_a_stream_with_a_hole_is_not_claimed),
+        cmocka_unit_test(test_a_file_that_speaks_twice_of_a_stream),
     };
     return cmocka_run_group_tests(tests, name_file, remove_file);
 }
