@@ -181,6 +181,8 @@ int qp_replica_find(const struct qp_core *core, uint64_t id);
 /* The same, made if it is new: known from now on, announced in our stream at the next round (its `announced` is not 0
  * any more when that is done). -1: the table is full. */
 int qp_replica_learn(struct qp_core *core, uint64_t id);
+/* A relay's word of a replica: KNOWLEDGE, KNOWN. */
+void qp_replica_heard_of(struct qp_core *core, const struct qp_wire_record *record);
 void qp_replica_heard(struct qp_core *core, uint32_t index);
 void qp_replica_hear_anew(struct qp_core *core, struct qp_peer *peer); /* its stream, from the beginning */
 /* Who a peer is; NULL: nobody knows yet. */

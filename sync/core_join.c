@@ -177,8 +177,7 @@ static bool note_known(struct qp_core *core, const struct qp_wire_record *record
     bool is_possible = record->sequence <= (record->replica == core->self ? core->ledger->sequence : QP_SEQUENCE_MAX);
     if (!is_possible || !qp_known_add(&core->taking->knows, record->replica, record->sequence))
         return false;
-    qp_replica_learn(core, record->replica);
-    qp_replica_vouch(core, record->replica, record->hash);
+    qp_replica_heard_of(core, record);
     return true;
 }
 

@@ -70,7 +70,7 @@ static int free_place(const struct qp_core *core, bool hearsay)
     return -1;
 }
 
-static int learn(struct qp_core *core, uint64_t id, bool hearsay)
+static int learn(struct qp_core *core, uint64_t id, bool hearsay, uint64_t flags)
 {
     int index = qp_replica_find(core, id);
     if (index >= 0 || id == 0)
@@ -81,7 +81,7 @@ static int learn(struct qp_core *core, uint64_t id, bool hearsay)
         return -1;
     }
     struct qp_replica *replica = &core->ledger->replica[index];
-    *replica = (struct qp_replica){.heard_ms = core->now_ms};
+    *replica = (struct qp_replica){.heard_ms = core->now_ms, .flags = flags};
     qp_ledger_put(&replica->id, id);
     if (!qp_planted(QP_PLANT_JOINER_UNSAID))
         qp_stream_tell(core, qp_subject_replica(core, (uint32_t)index));
@@ -90,7 +90,20 @@ static int learn(struct qp_core *core, uint64_t id, bool hearsay)
 
 int qp_replica_learn(struct qp_core *core, uint64_t id)
 {
-    return learn(core, id, true);
+    return learn(core, id, true, 0);
+}
+
+/* Whom the relay has given up is given up here too, if only the relay has told us of it, or if we hold what the relay
+ * holds and nothing else: should it come back, it is cured by a snapshot. */
+void qp_replica_heard_of(struct qp_core *core, const struct qp_wire_record *record)
+{
+    int index = learn(core, record->replica, true, record->is_retired ? QP_REPLICA_RETIRED : 0);
+    if (index <= 0)
+        return;
+    struct qp_replica *replica = &core->ledger->replica[index];
+    if (record->is_retired && !core->ledger->joined)
+        qp_ledger_put(&replica->flags, (replica->flags | QP_REPLICA_RETIRED) & ~QP_REPLICA_RETURNED);
+    qp_replica_vouch(core, record->replica, record->hash);
 }
 
 void qp_replica_heard(struct qp_core *core, uint32_t index)
@@ -251,11 +264,9 @@ static bool bind_replica(struct qp_core *core, struct qp_peer *peer, const struc
     if (index < 0 && has_many_names(core, peer))
         return false;
     bool late = index < 0 && comes_too_late(core, peer, frame);
-    index = learn(core, frame->sender, false);
+    index = learn(core, frame->sender, false, late ? QP_REPLICA_RETIRED : 0);
     if (index < 0)
         return false;
-    if (late)
-        qp_ledger_put(&core->ledger->replica[index].flags, QP_REPLICA_RETIRED);
     bind_key(core, peer, (uint32_t)index);
     return true;
 }

@@ -40,6 +40,7 @@ struct qp_giving {
     uint32_t count;
     struct {
         uint64_t replica, sequence;
+        bool is_retired;
     } knowledge[QP_REPLICAS];
 };
 
@@ -83,6 +84,7 @@ static void read_knowledge(struct qp_core *core, struct qp_giving *giving)
         if (i && !replica->id)
             break;
         giving->knowledge[giving->count].replica = i ? replica->id : core->self;
+        giving->knowledge[giving->count].is_retired = !qp_replica_is_waited_for(replica);
         giving->knowledge[giving->count++].sequence = i ? qp_replica_whole(replica->knowledge, replica->hole) : core->ledger->sequence;
     }
 }
@@ -93,6 +95,7 @@ static void put_knowledge(const struct qp_core *core, struct qp_wire_writer *wri
         struct qp_wire_record record = {.kind = QP_RECORD_KNOWLEDGE,
                                         .replica = giving->knowledge[i].replica,
                                         .sequence = giving->knowledge[i].sequence,
+                                        .is_retired = giving->knowledge[i].is_retired,
                                         .hash = qp_replica_key_hash(core, giving->knowledge[i].replica)};
         qp_wire_put(writer, &record); /* all of them fit into the smallest frame */
     }

@@ -279,11 +279,13 @@ static enum qp_refusal take_item(struct qp_core *core, const struct qp_frame *fr
 }
 
 /* Somebody counts a replica among those who must hold a tombstone: so do we. If we had given it up, it is waited for
- * again, and still has to take a snapshot: who says so may only have heard of it. */
-static void take_known(struct qp_core *core, uint64_t id)
+ * again, and still has to take a snapshot: who says so may only have heard of it. If he has given it up himself, he
+ * only tells us its name, so that we can compare what is held of it. */
+static void take_known(struct qp_core *core, const struct qp_wire_record *record)
 {
-    int index = qp_replica_learn(core, id);
-    if (index <= 0)
+    qp_replica_heard_of(core, record);
+    int index = qp_replica_find(core, record->replica);
+    if (index <= 0 || record->is_retired)
         return;
     struct qp_replica *replica = &core->ledger->replica[index];
     if (!(replica->flags & QP_REPLICA_RETIRED))
@@ -316,8 +318,7 @@ static bool take_record(struct qp_core *core, struct qp_peer *peer, const struct
             count_refusal(peer, QP_REFUSED_FOREIGN);
             return true;
         }
-        take_known(core, record->replica);
-        qp_replica_vouch(core, record->replica, record->hash);
+        take_known(core, record);
         return true;
     default:
         count_refusal(peer, QP_REFUSED_MALFORMED);

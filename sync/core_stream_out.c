@@ -65,7 +65,9 @@ static bool record_of(struct qp_core *core, uint32_t subject, struct qp_wire_rec
     *out = (struct qp_wire_record){.sequence = core->log.note[subject].stated};
     if (subject >= qp_subject_replica(core, 0)) {
         out->kind = QP_RECORD_KNOWN;
-        out->replica = core->ledger->replica[subject - qp_subject_replica(core, 0)].id;
+        const struct qp_replica *replica = &core->ledger->replica[subject - qp_subject_replica(core, 0)];
+        out->replica = replica->id;
+        out->is_retired = !qp_replica_is_waited_for(replica);
         out->hash = qp_replica_key_hash(core, out->replica);
         return true;
     }

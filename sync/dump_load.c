@@ -132,7 +132,7 @@ static int merge(struct loading *l, FILE *file)
         else if (!note_known(l, &record))
             return -EBADMSG; /* somebody writes to the file */
         else /* the points of a replica that the ledger has no place for are refused for want of room */
-            qp_replica_learn(l->core, record.replica);
+            qp_replica_heard_of(l->core, &record);
         qp_alloc_reset(l->core->scratch);
     }
     return status;

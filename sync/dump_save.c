@@ -37,9 +37,10 @@ static uint64_t next_number(const struct qp_ledger *ledger)
     return (said ? said : 1) + 1;
 }
 
-static int put_known(struct saving *s, uint64_t replica, uint64_t sequence)
+static int put_known(struct saving *s, uint64_t replica, uint64_t sequence, bool is_retired)
 {
-    struct qp_wire_record record = {.kind = QP_RECORD_KNOWLEDGE, .replica = replica, .sequence = sequence};
+    struct qp_wire_record record = {
+        .kind = QP_RECORD_KNOWLEDGE, .replica = replica, .sequence = sequence, .is_retired = is_retired};
     return qp_dump_file_put(&s->file, &record);
 }
 
@@ -55,15 +56,21 @@ static uint64_t knowledge_of(const struct qp_replica *replica)
     return qp_replica_whole(qp_replica_whole(knowledge, before), after);
 }
 
+static bool is_retired(const struct qp_replica *replica)
+{
+    uint64_t flags = qp_ledger_read(&replica->flags);
+    return (flags & QP_REPLICA_RETIRED) && !(flags & QP_REPLICA_RETURNED);
+}
+
 /* Up to where the file knows of each stream: read before the keys are, for what is merged later may be missed. */
 static int put_knowledge(struct saving *s)
 {
     const struct qp_ledger *ledger = qp_agent_ledger(s->agent);
-    int error = put_known(s, s->self, s->next ? s->next - 1 : qp_ledger_read(&ledger->sequence));
+    int error = put_known(s, s->self, s->next ? s->next - 1 : qp_ledger_read(&ledger->sequence), false);
     for (uint32_t i = 1; i < QP_REPLICAS && !error; i++) {
         uint64_t id = qp_ledger_read(&ledger->replica[i].id);
         if (id)
-            error = put_known(s, id, knowledge_of(&ledger->replica[i]));
+            error = put_known(s, id, knowledge_of(&ledger->replica[i]), is_retired(&ledger->replica[i]));
     }
     return error;
 }

@@ -9,7 +9,7 @@
 
 #include "rules.h"
 
-#define QP_WIRE_VERSION 2     /* ours: records may be compressed, relayed items carry holders */
+#define QP_WIRE_VERSION 2     /* ours: records may be compressed, relayed items carry holders, who was given up is said */
 #define QP_WIRE_VERSION_MIN 1 /* the oldest that we speak */
 #define QP_FRAME_BYTES_MAX (256u * 1024) /* as sent, and after decompression */
 #define QP_RECORD_BYTES_MAX (28u * 1024) /* a key with every point and every holder that a state has room for is less */
@@ -72,6 +72,7 @@ struct qp_wire_record {
     uint8_t kind;
     uint8_t cause;      /* REFUSED: enum qp_refusal */
     bool is_register;   /* GRAVE: floor is a timestamp */
+    bool is_retired;    /* KNOWN, KNOWLEDGE, from version 2 on: the sender has given that replica up */
     uint64_t sequence;  /* ITEM, GRAVE, KNOWN in a DELTA: where it is stated in the sender's stream */
     uint64_t replica;   /* KNOWN, KNOWLEDGE, DIGEST */
     uint64_t hash;      /* GRAVE: of the key, the same on all hosts. KNOWN, KNOWLEDGE: of the public key that the replica came by; 0: not known */

@@ -186,6 +186,15 @@ static void get_grave(struct qp_wire_get *get, const struct qp_wire_context *con
     get->bad |= is_register > 1 || out->hash == 0;
 }
 
+/* By whose key a replica came, and whether it was given up. */
+static void get_name(struct qp_wire_get *get, const struct qp_wire_context *context, struct qp_wire_record *out)
+{
+    out->hash = qp_get_fixed(get);
+    uint8_t is_retired = context->version >= 2 ? qp_get_byte(get) : 0;
+    out->is_retired = is_retired;
+    get->bad |= is_retired > 1;
+}
+
 static void get_body(struct qp_wire_get *get, struct qp_wire_reader *reader, struct qp_wire_record *out)
 {
     switch (out->kind) {
@@ -198,7 +207,7 @@ static void get_body(struct qp_wire_get *get, struct qp_wire_reader *reader, str
     case QP_RECORD_KNOWN:
         out->sequence = get_place(get, &reader->context);
         out->replica = get_replica(get);
-        out->hash = qp_get_fixed(get);
+        get_name(get, &reader->context, out);
         break;
     case QP_RECORD_REFUSED:
         out->sequence = qp_get_varint(get, QP_SEQUENCE_MAX);
@@ -208,7 +217,7 @@ static void get_body(struct qp_wire_get *get, struct qp_wire_reader *reader, str
     case QP_RECORD_KNOWLEDGE:
         out->replica = get_replica(get);
         out->sequence = qp_get_varint(get, QP_SEQUENCE_MAX);
-        out->hash = qp_get_fixed(get);
+        get_name(get, &reader->context, out);
         break;
     case QP_RECORD_DIGEST:
         out->replica = get_replica(get);

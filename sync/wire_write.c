@@ -113,6 +113,13 @@ static void put_item(struct qp_wire_put *put, const struct qp_wire_context *cont
     }
 }
 
+static void put_name(struct qp_wire_put *put, const struct qp_wire_context *context, const struct qp_wire_record *record)
+{
+    qp_put_fixed(put, record->hash);
+    if (context->version >= 2)
+        qp_put_byte(put, record->is_retired);
+}
+
 static void put_body(struct qp_wire_put *put, const struct qp_wire_context *context, const struct qp_wire_record *record)
 {
     switch (record->kind) {
@@ -128,7 +135,7 @@ static void put_body(struct qp_wire_put *put, const struct qp_wire_context *cont
     case QP_RECORD_KNOWN:
         put_place(put, context, record->sequence);
         qp_put_fixed(put, record->replica);
-        qp_put_fixed(put, record->hash);
+        put_name(put, context, record);
         break;
     case QP_RECORD_REFUSED:
         qp_put_varint(put, record->sequence);
@@ -137,7 +144,7 @@ static void put_body(struct qp_wire_put *put, const struct qp_wire_context *cont
     case QP_RECORD_KNOWLEDGE:
         qp_put_fixed(put, record->replica);
         qp_put_varint(put, record->sequence);
-        qp_put_fixed(put, record->hash);
+        put_name(put, context, record);
         break;
     case QP_RECORD_DIGEST:
         qp_put_fixed(put, record->replica);

@@ -46,16 +46,20 @@ static void put_point(uint64_t word, uint64_t replica)
 }
 
 /* What the reader says to a frame with that body in it. */
-static int verdict(uint8_t kind)
+static int verdict_in(uint8_t type, uint8_t kind)
 {
     static uint8_t bytes[QP_FRAME_BYTES_MAX];
     static _Alignas(64) uint8_t scratch[QP_WIRE_SCRATCH_BYTES];
     static struct qp_wire_reader reader;
-    struct qp_frame frame = {.type = QP_FRAME_DELTA, .version = 2, .sender = SENDER, .base = 10, .upto = 20, .time_ms = TIME_MS};
+    struct qp_frame frame = {.type = type, .version = 2, .sender = SENDER, .time_ms = TIME_MS};
     struct qp_wire_record record;
     struct qp_wire_put all = {.at = bytes, .end = bytes + sizeof bytes};
     size_t body_bytes = (size_t)(put.at - body);
     assert_false(put.full);
+    if (type == QP_FRAME_DELTA) {
+        frame.base = 10;
+        frame.upto = 20;
+    }
     qp_wire_head_put(&all, &frame);
     qp_put_byte(&all, kind);
     qp_put_varint(&all, body_bytes);
@@ -64,6 +68,11 @@ static int verdict(uint8_t kind)
     wire_reseal(bytes, count);
     assert_int_equal(0, qp_wire_open(&reader, bytes, count, scratch, &frame));
     return qp_wire_next(&reader, &record);
+}
+
+static int verdict(uint8_t kind)
+{
+    return verdict_in(QP_FRAME_DELTA, kind);
 }
 
 static void test_a_replica_is_told_when_it_changes(void **state)
@@ -203,6 +212,20 @@ static void test_nothing_is_left_over(void **state)
     assert_int_equal(-EINVAL, verdict(255));
 }
 
+/* Given up or not: nothing else. */
+static void test_a_byte_that_is_yes_or_no(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        put = (struct qp_wire_put){.at = body, .end = body + sizeof body};
+        qp_put_fixed(&put, 7);
+        qp_put_varint(&put, 3);
+        qp_put_fixed(&put, 0);
+        qp_put_byte(&put, (uint8_t)byte);
+        assert_int_equal(byte > 1 ? -EINVAL : 1, verdict_in(QP_FRAME_CHUNK, QP_RECORD_KNOWLEDGE));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_times_are_of_48_bits),
         cmocka_unit_test(test_bits_that_do_not_go_together),
         cmocka_unit_test(test_nothing_is_left_over),
+        cmocka_unit_test(test_a_byte_that_is_yes_or_no),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

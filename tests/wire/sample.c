@@ -32,7 +32,7 @@ static const struct wire_sample samples[] = {
      .frame = {.type = QP_FRAME_DELTA, .flags = QP_FRAME_JOINED, .base = 1000, .upto = 1200, .mark = 998,
                .time_ms = TIME_MS},
      .record_count = 9,
-     .record = {{.kind = QP_RECORD_KNOWN, .sequence = 1001, .replica = HIM, .hash = 0x0123456789abcdef},
+     .record = {{.kind = QP_RECORD_KNOWN, .sequence = 1001, .replica = HIM, .hash = 0x0123456789abcdef, .is_retired = true},
                 {.kind = QP_RECORD_ITEM,
                  .sequence = 1003,
                  .item = {KEY("ip:10.0.0.7"), .kind = QP_KIND_LIMIT, .window_ms = 1000, .point = window_points, .point_count = 2}},
@@ -78,8 +78,9 @@ static const struct wire_sample samples[] = {
     {.name = "chunk",
      .frame = {.type = QP_FRAME_CHUNK, .flags = QP_FRAME_JOINED | QP_FRAME_LAST, .snapshot = 300, .cursor = 128, .cursor_next = 70000,
                .time_ms = TIME_MS},
-     .record_count = 5,
+     .record_count = 6,
      .record = {{.kind = QP_RECORD_KNOWLEDGE, .replica = THIRD, .sequence = QP_SEQUENCE_MAX, .hash = UINT64_MAX},
+                {.kind = QP_RECORD_KNOWLEDGE, .replica = HIM, .sequence = 0, .is_retired = true},
                 {.kind = QP_RECORD_ITEM,
                  .item = {KEY("served"), .kind = QP_KIND_COUNTER, .tombstone = {TIMESTAMP(86400001, 2), THIRD}, .tombstone_sequence = 2,
                           .floor = 0, .point = relayed_points, .point_count = 4, .holder = two_holders, .holder_count = 2}},
@@ -179,5 +180,7 @@ static const char *item_differs(const struct qp_item *a, const struct qp_item *b
 const char *wire_record_differs(const struct qp_wire_record *a, const struct qp_wire_record *b, uint8_t version)
 {
     SAME(kind) SAME(cause) SAME(is_register) SAME(sequence) SAME(replica) SAME(hash) SAME(floor) SAME(number) SAME(digest)
+    if (version >= 2)
+        SAME(is_retired)
     return a->kind == QP_RECORD_ITEM ? item_differs(&a->item, &b->item, version) : NULL;
 }

@@ -136,6 +136,7 @@ static void draw_record(uint64_t *seed, const struct qp_frame *frame, struct qp_
         record->sequence = number(seed, 0, QP_SEQUENCE_MAX);
         __attribute__((fallthrough));
     default:
+        record->is_retired = below(seed, 2);
         record->replica = replica(seed);
         record->hash = number(seed, 0, UINT64_MAX);
     }
