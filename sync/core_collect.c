@@ -303,6 +303,14 @@ static int say_again(struct qp_state *state, void *arg)
     return QP_EDIT_PUBLISH;
 }
 
+bool qp_tombstone_tell(struct qp_core *core, uint32_t slot)
+{
+    if (core->store.ops->update(core->store.store, slot, say_again, NULL) != QP_EDIT_PUBLISH)
+        return false;
+    core->store.ops->mark(core->store.store, slot);
+    return true;
+}
+
 static bool all_hold(const struct qp_core *core, const struct qp_state *state)
 {
     if (qp_planted(QP_PLANT_COLLECT_BY_TIME))
@@ -363,10 +371,8 @@ static void wait_on(struct qp_core *core, uint32_t slot)
     note->looks += note->looks < QP_LOOKS_IN_VAIN;
     if (note->looks < QP_LOOKS_IN_VAIN || !is_dead(core->state) || !waits_for_peer(core, core->state))
         return;
-    if (core->store.ops->update(core->store.store, slot, say_again, NULL) != QP_EDIT_PUBLISH)
-        return; /* no room: at the next look */
-    note->looks = 0;
-    core->store.ops->mark(core->store.store, slot);
+    if (qp_tombstone_tell(core, slot))
+        note->looks = 0; /* else there is no room: at the next look */
 }
 
 static void look_at(struct qp_core *core, uint32_t slot)

@@ -7,18 +7,10 @@
  * times in a row, and then costs an exchange that changes nothing which is right: the digests of the origin's 256 key
  * ranges, and the contents of those that differ.
  *
- * Each host mends itself only. From the origin it takes everything: what the origin holds of its own, and nothing
- * else, up to the place in its stream at which it says so; but not what it said before the place where we are, for
- * since then we may have heard of its end. A relay only adds. Who lacks a point because it was deleted has a
- * tombstone, a floor or a grave that says so, and these decide; or all of them are gone, but then whoever was not
- * away for that long has held the tombstone too, and who was away was fenced. Who lacks it and has none of these has
- * lost or refused it, and must not make others drop it. If it is a grave that decides, it is told again, for who
- * still holds the point has missed it. Its own points nobody mends.
- *
  * A range that is too large for a frame is told in several, each of them whole for a stretch of hashes: lost ones are
  * missed, and asked for after the next differences. Windows, tombstones and graves are not compared: windows end by
- * themselves, tombstones at different times. */
-#include "core_internal.h"
+ * themselves, tombstones at different times. What a repair does: core_repair.c. */
+#include "core_digest.h"
 #include "plant.h"
 
 #include <errno.h>
@@ -27,23 +19,6 @@
 #define DIFFERENCES 3
 #define DIFFERENCES_SHIFT_MAX 6   /* repairs that do not help become rarer */
 #define REACHED_INTERVALS 3       /* of digests: an origin that was heard within them speaks for itself */
-
-/* What is going on with one peer. */
-struct qp_repairing {
-    uint32_t next_digest;  /* index of the origin that the next frame of digests begins with */
-    bool is_telling;       /* a set of digests is on its way, in several frames */
-    uint32_t ask;          /* we ask for the ranges of this origin; 0: of none */
-    uint32_t expect;       /* and take repairs of this one, until digests are equal: frames overtake each other, so none of them is known to be the last */
-    uint32_t give;         /* index of the origin whose ranges we tell, if any range is left */
-    uint32_t left;         /* ranges that are left, in `range` */
-    uint32_t frames, taken; /* told and taken in this round */
-    uint64_t from;         /* hash from which on the present range is still to be told */
-    bool range[QP_KEY_RANGES];
-    uint8_t differs[QP_REPLICAS]; /* times in a row, by origin: */
-    uint32_t compared_round[QP_REPLICAS]; /* once in a round, or one frame that lists an origin several times, or comes doubled, is several */
-    uint8_t repairs[QP_REPLICAS]; /* asked for since the digests were equal */
-    uint8_t behind;               /* times in a row that its stream ended before our knowledge of it */
-};
 
 /* ---- the sums ------------------------------------------------------------------------------------------------------------- */
 
@@ -80,11 +55,6 @@ void qp_digest_account(struct qp_core *core, uint64_t key_hash, const struct qp_
 
 /* ---- who may say what ------------------------------------------------------------------------------------------------------- */
 
-static uint64_t knowledge_of(const struct qp_core *core, uint32_t index)
-{
-    return index ? core->ledger->replica[index].knowledge : core->ledger->sequence;
-}
-
 static uint64_t id_of(const struct qp_core *core, uint32_t index)
 {
     return index ? core->ledger->replica[index].id : core->self;
@@ -95,7 +65,7 @@ static bool is_known(const struct qp_core *core, uint32_t index)
     return index < QP_REPLICAS && (index == 0 || core->ledger->replica[index].id);
 }
 
-static bool is_partner(const struct qp_core *core, const struct qp_peer *peer)
+bool qp_digest_is_partner(const struct qp_core *core, const struct qp_peer *peer)
 {
     return core->join == QP_JOIN_DONE && peer->joined && peer->replica_index &&
            !(core->ledger->replica[peer->replica_index].flags & QP_REPLICA_RETIRED);
@@ -112,8 +82,7 @@ static bool is_reached(const struct qp_core *core, uint32_t index)
     return false;
 }
 
-/* Whether a peer's word on an origin counts: its own, or, if that one is not there to ask, a relay's. */
-static bool may_speak_of(const struct qp_core *core, const struct qp_peer *peer, uint32_t index)
+bool qp_digest_may_speak_of(const struct qp_core *core, const struct qp_peer *peer, uint32_t index)
 {
     if (index == 0)
         return false;
@@ -139,7 +108,7 @@ void qp_digest_forget(struct qp_core *core, struct qp_peer *peer)
 static void hear_anew(struct qp_core *core, struct qp_peer *peer, uint64_t sequence)
 {
     struct qp_repairing *repair = peer->repair;
-    bool is_behind = sequence >= peer->heard_upto && sequence < knowledge_of(core, peer->replica_index);
+    bool is_behind = sequence >= peer->heard_upto && sequence < qp_digest_knowledge(core, peer->replica_index);
     repair->behind = is_behind ? repair->behind + 1 : 0;
     if (repair->behind < DIFFERENCES)
         return;
@@ -156,7 +125,7 @@ static void compare(struct qp_core *core, struct qp_peer *peer, const struct qp_
     if (found <= 0)
         return;
     uint32_t index = (uint32_t)found;
-    if (!may_speak_of(core, peer, index)) {
+    if (!qp_digest_may_speak_of(core, peer, index)) {
         repair->differs[index] = 0;
         return;
     }
@@ -165,7 +134,7 @@ static void compare(struct qp_core *core, struct qp_peer *peer, const struct qp_
     repair->compared_round[index] = core->round + 1;
     if (peer->replica_index == index)
         hear_anew(core, peer, theirs->sequence);
-    if (peer->replica_index == index && theirs->sequence != knowledge_of(core, index))
+    if (peer->replica_index == index && theirs->sequence != qp_digest_knowledge(core, index))
         return;
     if (theirs->digest == core->digest[index]) {
         repair->differs[index] = repair->repairs[index] = 0;
@@ -185,7 +154,7 @@ void qp_digest_on_digest(struct qp_core *core, struct qp_peer *peer, const struc
     struct qp_wire_record record;
     int status;
     (void)frame;
-    if (!is_partner(core, peer) || !repairing(core, peer))
+    if (!qp_digest_is_partner(core, peer) || !repairing(core, peer))
         return;
     while ((status = qp_wire_next(core->reader, &record)) != 0 && status != -EBADMSG)
         if (status == 1 && record.kind == QP_RECORD_DIGEST)
@@ -203,7 +172,7 @@ void qp_digest_on_request(struct qp_core *core, struct qp_peer *peer, const stru
     uint64_t theirs[QP_KEY_RANGES] = {0};
     struct qp_wire_record record;
     int status;
-    if (index < 0 || !is_partner(core, peer) || !repairing(core, peer))
+    if (index < 0 || !qp_digest_is_partner(core, peer) || !repairing(core, peer))
         return;
     while ((status = qp_wire_next(core->reader, &record)) != 0 && status != -EBADMSG)
         if (status == 1 && record.kind == QP_RECORD_RANGE && record.number < QP_KEY_RANGES)
@@ -285,7 +254,7 @@ static size_t repair_out(struct qp_core *core, struct qp_peer *peer)
     uint64_t first = (uint64_t)range << 56, last = first | (UINT64_MAX >> 8);
     qp_stream_head(core, peer, QP_FRAME_REPAIR, &frame);
     frame.origin = id_of(core, repair->give);
-    frame.upto = knowledge_of(core, repair->give);
+    frame.upto = qp_digest_knowledge(core, repair->give);
     frame.range = range;
     frame.cursor = repair->from > first ? repair->from : first;
     qp_wire_begin(&writer, core->out, core->config.frame_bytes_max, &frame);
@@ -312,7 +281,7 @@ static size_t request_out(struct qp_core *core, struct qp_peer *peer)
     struct qp_frame frame;
     qp_stream_head(core, peer, QP_FRAME_REPAIR_REQUEST, &frame);
     frame.origin = id_of(core, repair->ask);
-    frame.upto = knowledge_of(core, repair->ask);
+    frame.upto = qp_digest_knowledge(core, repair->ask);
     qp_wire_begin(&writer, core->out, core->config.frame_bytes_max, &frame);
     for (uint32_t i = 0; i < QP_KEY_RANGES; i++) {
         struct qp_wire_record record = {
@@ -335,7 +304,7 @@ static size_t digests_out(struct qp_core *core, struct qp_peer *peer)
     for (; is_known(core, index); index++) {
         struct qp_wire_record record = {.kind = QP_RECORD_DIGEST,
                                         .replica = id_of(core, index),
-                                        .sequence = knowledge_of(core, index),
+                                        .sequence = qp_digest_knowledge(core, index),
                                         .digest = core->digest[index]};
         if (!qp_wire_put(&writer, &record))
             break;
@@ -348,7 +317,7 @@ static size_t digests_out(struct qp_core *core, struct qp_peer *peer)
 
 size_t qp_digest_out(struct qp_core *core, struct qp_peer *peer)
 {
-    if (!is_partner(core, peer) || !repairing(core, peer))
+    if (!qp_digest_is_partner(core, peer) || !repairing(core, peer))
         return 0;
     struct qp_repairing *repair = peer->repair;
     if (repair->ask)
@@ -365,126 +334,4 @@ void qp_digest_round(struct qp_core *core)
     for (uint32_t i = 0; i < core->peer_high; i++)
         if (core->peer[i].repair)
             core->peer[i].repair->frames = core->peer[i].repair->taken = 0;
-}
-
-/* ---- being repaired ------------------------------------------------------------------------------------------------------------------- */
-
-/* One frame: what it speaks of, and how far its word goes. */
-struct word {
-    struct qp_core *core;
-    uint64_t origin, upto;
-    uint64_t from, last; /* hashes */
-    bool is_origins;
-};
-
-/* That we have heard of a place in its stream does not make it old news here. */
-static uint64_t known_before(void *arg, uint64_t replica)
-{
-    const struct word *word = arg;
-    return replica == word->origin ? 0 : qp_replica_knowledge(word->core, replica);
-}
-
-static uint64_t goes_up_to(void *arg, uint64_t replica)
-{
-    const struct word *word = arg;
-    return word->is_origins && replica == word->origin ? word->upto : 0;
-}
-
-/* Only that origin's, and nothing else about the key. */
-static enum qp_refusal judge(const struct word *word, const struct qp_item *item)
-{
-    uint64_t hash = qp_wire_key_hash(item->key, item->key_bytes);
-    if (hash < word->from || hash > word->last || item->kind == QP_KIND_LIMIT || item->holder_count || item->deleted)
-        return QP_REFUSED_MALFORMED;
-    if (item->kind == QP_KIND_REGISTER)
-        return item->tombstone.replica == word->origin ? QP_REFUSED_NOTHING : QP_REFUSED_FOREIGN;
-    for (uint32_t i = 0; i < item->point_count; i++)
-        if (item->point[i].replica != word->origin)
-            return QP_REFUSED_FOREIGN;
-    return item->tombstone.timestamp ? QP_REFUSED_MALFORMED : QP_REFUSED_NOTHING;
-}
-
-static void tell_grave(struct qp_core *core, const struct qp_item *item)
-{
-    uint64_t hash = qp_wire_key_hash(item->key, item->key_bytes), floor;
-    bool is_register = item->kind == QP_KIND_REGISTER;
-    if (qp_grave_find(core, hash, is_register, &floor))
-        qp_grave_dig(core, hash, is_register, floor, true);
-}
-
-static enum qp_refusal repair_item(struct word *word, const struct qp_item *item)
-{
-    struct qp_core *core = word->core;
-    const struct qp_merge_context context = {.self = core->self,
-                                             .now_ms = core->now_ms,
-                                             .knowledge = known_before,
-                                             .giver_knowledge = goes_up_to,
-                                             .arg = word};
-    enum qp_refusal why = judge(word, item);
-    if (why == QP_REFUSED_NOTHING)
-        why = qp_key_merge(core, item, &context);
-    for (uint32_t i = 0; qp_planted(QP_PLANT_RELAY_MARKS) && i < item->point_count; i++)
-        qp_ledger_put(&core->ledger->replica[qp_replica_find(core, item->point[i].replica)].knowledge, item->point[i].sequence);
-    if (why == QP_REFUSED_OLD)
-        tell_grave(core, item);
-    uint32_t slot = core->store.ops->find(core->store.store, item->key, item->key_bytes);
-    if (slot && slot < core->log.slots)
-        core->log.note[slot].flags |= QP_NOTE_CONFIRMED;
-    return why;
-}
-
-/* Goes through the keys of that stretch that the frame did not have; `whole`: it is the origin's, and says that they
- * are not there. */
-static void drop_the_others(struct word *word, bool whole)
-{
-    struct qp_core *core = word->core;
-    for (uint32_t slot = 1; slot < core->log.slots; slot++) {
-        struct qp_slot_note *note = &core->log.note[slot];
-        if (whole && !(note->flags & QP_NOTE_CONFIRMED) && note->key_hash >= word->from && note->key_hash <= word->last)
-            qp_key_drop_unconfirmed(core, slot, goes_up_to, word);
-        note->flags &= ~QP_NOTE_CONFIRMED;
-    }
-}
-
-/* Fills in what a frame's word is worth. false: nothing. */
-static bool weigh(struct qp_core *core, const struct qp_peer *peer, const struct qp_frame *frame, struct word *word)
-{
-    int index = qp_replica_find(core, frame->origin);
-    uint64_t last = frame->cursor_next - 1;
-    *word = (struct word){.core = core,
-                          .origin = frame->origin,
-                          .upto = frame->upto,
-                          .from = frame->cursor,
-                          .last = last,
-                          .is_origins = index > 0 && peer->replica_index == (uint32_t)index};
-    return index > 0 && peer->repair && peer->repair->expect == (uint32_t)index &&
-           may_speak_of(core, peer, (uint32_t)index) &&
-           (!word->is_origins || frame->upto >= knowledge_of(core, (uint32_t)index)) &&
-           word->from <= last && word->from >> 56 == frame->range && last >> 56 == frame->range;
-}
-
-void qp_digest_on_repair(struct qp_core *core, struct qp_peer *peer, const struct qp_frame *frame)
-{
-    struct word word;
-    struct qp_wire_record record;
-    int status;
-    if (!is_partner(core, peer) || !weigh(core, peer, frame, &word)) {
-        peer->figures.refused[QP_REFUSED_FOREIGN] += frame->origin == core->self;
-        return;
-    }
-    if (peer->repair->taken++ >= 2 * core->config.credit)
-        return; /* as if lost: each one costs a walk through all notes, and an honest host sends no more in a round */
-    bool whole = word.is_origins;
-    int origin = qp_replica_find(core, word.origin);
-    uint64_t before = core->digest[origin];
-    while ((status = qp_wire_next(core->reader, &record)) != 0) {
-        bool is_item = status == 1 && record.kind == QP_RECORD_ITEM;
-        enum qp_refusal why = is_item ? repair_item(&word, &record.item) : QP_REFUSED_MALFORMED;
-        peer->figures.refused[why] += why != QP_REFUSED_NOTHING;
-        whole &= why != QP_REFUSED_MALFORMED && why != QP_REFUSED_FOREIGN;
-        if (status == -EBADMSG)
-            break;
-    }
-    drop_the_others(&word, whole);
-    core->figures.repairs += core->digest[origin] != before;
 }

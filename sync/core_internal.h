@@ -292,6 +292,8 @@ int qp_core_rebuild(struct qp_core *core);
 void qp_collect_init(struct qp_core *core); /* the graves as they are found at the start */
 /* Once a round: tombstones that all hold are collected, old graves are filled in. */
 void qp_collect_round(struct qp_core *core);
+/* Says the key's tombstone again in our stream. false: there is no room to note that. */
+bool qp_tombstone_tell(struct qp_core *core, uint32_t slot);
 /* Whether a floor is known for a key that is not held. */
 bool qp_grave_find(const struct qp_core *core, uint64_t key_hash, bool is_register, uint64_t *floor);
 /* Remembers it (the higher floor wins); told in our stream at the next harvest if `state_it`. */

@@ -41,6 +41,7 @@ struct qp_taking {
     uint64_t progress_ms, asked_ms;
     bool ask;
     uint64_t ignorant_ms[QP_PEERS_MAX]; /* when a peer was found to know nothing of what our file has; 0: not */
+    bool knows_less[QP_PEERS_MAX]; /* of one of the streams that our file knows of, a peer was found to know nothing */
     struct qp_known_list knows; /* the giver; nothing: the first chunk is still to come */
 };
 
@@ -255,10 +256,22 @@ static bool nobody_knows(const struct qp_core *core)
     return all || waited_ms(core) >= core->config.forget_after_ms;
 }
 
+/* Whether somebody who could be asked may know of all of it. */
+static bool others_may_know(const struct qp_core *core)
+{
+    for (uint32_t i = 0; i < core->peer_high; i++)
+        if (qp_peer_may_give(&core->peer[i]) && qp_peer_is_reached(core, &core->peer[i]) && !core->taking->ignorant_ms[i] &&
+            !core->taking->knows_less[i])
+            return true;
+    return false;
+}
+
 /* Who is ignorant is asked again now and then: he may have heard of it since. */
 static bool may_ask(const struct qp_core *core, const struct qp_peer *peer)
 {
     uint64_t since_ms = core->taking->ignorant_ms[peer->number];
+    if (core->taking->knows_less[peer->number] && others_may_know(core))
+        return false;
     return since_ms == 0 || core->now_ms < since_ms || core->now_ms - since_ms >= QP_REACHED_MS || nobody_knows(core);
 }
 
@@ -384,22 +397,33 @@ static void take_item(struct qp_core *core, struct qp_peer *peer, const struct q
         core->log.note[slot].flags |= QP_NOTE_CONFIRMED;
 }
 
-/* Whether the giver has never heard of any stream that our file knows of: it is of a cluster that was founded without
- * those who had. It cannot say what of the file was deleted since, so another giver is looked for, until nobody can,
- * or for long enough. */
+/* Of how many streams that our file knows of the giver knows nothing. *all: and how many there are. */
+static uint32_t unknown_streams(struct qp_core *core, uint32_t *all)
+{
+    uint32_t unknown = *all = 0;
+    for (uint32_t i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++) {
+        const struct qp_replica *replica = &core->ledger->replica[i];
+        const struct qp_known *known = qp_known_find(&core->taking->knows, replica->id);
+        *all += replica->knowledge != 0;
+        unknown += replica->knowledge && !(known && known->sequence);
+    }
+    return unknown;
+}
+
+/* Who has never heard of a stream that our file knows of cannot say what of that was deleted since: he is of a
+ * cluster that was founded without those who could. If there is somebody else to ask, he is asked first; and who
+ * knows of none of these streams is not believed until nobody else can be, or for long enough. */
 static bool is_ignorant(struct qp_core *core)
 {
     struct qp_taking *taking = core->taking;
+    uint32_t all, unknown;
     if (qp_found_past(core) != QP_PAST_OF_A_FILE)
         return false;
-    for (uint32_t i = 1; i < QP_REPLICAS && core->ledger->replica[i].id; i++) {
-        const struct qp_replica *replica = &core->ledger->replica[i];
-        const struct qp_known *known = replica->knowledge ? qp_known_find(&taking->knows, replica->id) : NULL;
-        if (known && known->sequence)
-            return false;
-    }
-    taking->ignorant_ms[taking->giver] = core->now_ms;
-    return !nobody_knows(core);
+    unknown = unknown_streams(core, &all);
+    taking->knows_less[taking->giver] = unknown != 0;
+    if (unknown == all)
+        taking->ignorant_ms[taking->giver] = core->now_ms;
+    return unknown == all ? !nobody_knows(core) : unknown && others_may_know(core);
 }
 
 /* The first chunk begins with what the giver knows; without it nothing that follows means anything. false: this is no

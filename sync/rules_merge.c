@@ -105,15 +105,16 @@ static bool was_merged(const struct merging *merging, uint64_t replica, uint64_t
     return sequence <= known_of(merging, replica);
 }
 
-/* Whether a tombstone with a floor that is done with is news all the same: it beats the one that is held, or kills by
- * its version what lives above that floor. Who made it had not heard of the grave. */
+/* Whether a tombstone that is done with is news all the same: it beats the one that is held, or kills by its version
+ * what lives here, above the floor of its grave. Who made it had not heard of the grave; or what it ended has come
+ * back after it was collected, from a file or from one who had not heard of it. */
 static bool ends_something(const struct merging *merging)
 {
     const struct qp_state *state = merging->state;
     const struct qp_version *tombstone = &merging->item->tombstone;
     bool ends = state->tombstone.timestamp != 0;
     for (uint32_t i = 0; i < state->point_count && !ends; i++)
-        ends = state->point[i].epoch > merging->context->grave_floor &&
+        ends = (!merging->context->has_grave || state->point[i].epoch > merging->context->grave_floor) &&
                qp_version_compare(state->point[i].timestamp, state->point[i].replica, tombstone->timestamp,
                                   tombstone->replica) <= 0;
     return ends;
@@ -125,8 +126,9 @@ static bool is_collected(const struct merging *merging)
     const struct qp_item *item = merging->item;
     if (item->kind == QP_KIND_LIMIT)
         return is_window_over(merging, item->floor) && is_window_over(merging, item->tombstone.timestamp);
-    return was_merged(merging, item->tombstone.replica, item->tombstone_sequence) ||
-           (merging->context->has_grave && item->floor <= merging->context->grave_floor && !ends_something(merging));
+    return (was_merged(merging, item->tombstone.replica, item->tombstone_sequence) ||
+            (merging->context->has_grave && item->floor <= merging->context->grave_floor)) &&
+           !ends_something(merging);
 }
 
 static void adopt_tombstone(struct merging *merging)

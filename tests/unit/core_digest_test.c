@@ -138,6 +138,62 @@ static void when_the_origin_is_gone_a_relay_adds(void **unused)
     rig_end(&rig);
 }
 
+static int put_back(struct qp_state *state, void *arg)
+{
+    const struct qp_state *former = arg;
+    *state = *former;
+    return QP_EDIT_PUBLISH;
+}
+
+/* Host 1 has done with a tombstone, and then what that ended comes back to it, as from a file: who still has the
+ * tombstone says it again, and it is news once more. Host 0, whose points these are, is gone, and so is host 3, who
+ * deleted them. above: the file is of a day on which they had been counted again, so many epochs above the floor of
+ * that tombstone, by a clock that was behind: its version ends them all the same. */
+static void what_a_tombstone_ended_ends_again(const char *key, uint64_t above)
+{
+    static struct qp_state former;
+    struct rig rig;
+    int64_t ended;
+    begin(&rig, 4, NULL);
+    if (strcmp(key, "word") == 0)
+        assert_int_equal(sim_store_set(rig.store[0], key, strlen(key), 42, rig.now_ms), 0);
+    else
+        rig_add(&rig, 0, key, 7);
+    rig_rounds(&rig, 5);
+    rig_kill(&rig, 0);
+    struct qp_store store = sim_store_interface(rig.store[1]);
+    uint32_t slot = store.ops->find(store.store, key, strlen(key));
+    former = *sim_store_look(rig.store[1], key, strlen(key));
+    assert_int_equal(sim_store_delete(rig.store[3], key, strlen(key), rig.now_ms, &ended), 0);
+    rig_rounds(&rig, 5);
+    assert_int_equal(rig_total(&rig, 1, key), 0);
+    rig_kill(&rig, 3);
+    rig_kill(&rig, 1);
+    former.own[0].epoch += above;
+    for (uint32_t i = 0; i < former.point_count; i++)
+        former.point[i].epoch += above;
+    assert_int_equal(store.ops->update(store.store, slot, put_back, &former), QP_EDIT_PUBLISH);
+    rig_start(&rig, 1);
+    assert_int_not_equal(rig_total(&rig, 1, key), 0);
+    rig_rounds(&rig, 200);
+    assert_int_equal(rig_total(&rig, 1, key), 0);
+    assert_int_equal(rig_total(&rig, 2, key), 0);
+    rig_end(&rig);
+}
+
+static void a_counter_that_was_ended_ends_again(void **unused)
+{
+    (void)unused;
+    what_a_tombstone_ended_ends_again("a", 0);
+    what_a_tombstone_ended_ends_again("a", 2);
+}
+
+static void a_register_that_was_ended_ends_again(void **unused)
+{
+    (void)unused;
+    what_a_tombstone_ended_ends_again("word", 0);
+}
+
 static unsigned wrong_ranges(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
 {
     (void)from, (void)to, (void)bytes, (void)count;
@@ -357,6 +413,8 @@ int main(void)
         cmocka_unit_test(what_is_lost_comes_back_from_its_origin),
         cmocka_unit_test(what_the_origin_never_said_goes),
         cmocka_unit_test(when_the_origin_is_gone_a_relay_adds),
+        cmocka_unit_test(a_counter_that_was_ended_ends_again),
+        cmocka_unit_test(a_register_that_was_ended_ends_again),
         cmocka_unit_test(a_large_range_comes_in_parts),
         cmocka_unit_test(who_knows_more_than_there_is_hears_anew),
         cmocka_unit_test(who_is_told_of_more_than_there_is_hears_anew),

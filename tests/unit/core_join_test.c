@@ -416,6 +416,31 @@ static void an_old_file_that_nobody_knows_of_is_news(void **unused)
     rig_end(&rig);
 }
 
+/* Host 0 knows of one of two streams in host 2's file, host 1 of both: he is asked, if he is there. */
+static void who_knows_all_of_an_old_file_gives(void **unused)
+{
+    (void)unused;
+    for (unsigned is_there = 0; is_there <= 1; is_there++) {
+        struct rig rig;
+        begin(&rig, 3, 2);
+        for (unsigned host = 0; host < 3; host++) {
+            if (host < 2)
+                rig_kill(&rig, host);
+            put_known(&rig, host, 0x5555, 3);
+            if (host > 0)
+                put_known(&rig, host, 0x6666, 3);
+            if (host < 1 + is_there)
+                rig_start(&rig, host);
+        }
+        rig_rounds(&rig, 5);
+        rig_start(&rig, 2);
+        rig_rounds(&rig, 60);
+        assert_true(has_joined(&rig, 2));
+        assert_true(is_there ? rig.core[1]->figures.chunks_out > 0 : rig.core[0]->figures.chunks_out > 0);
+        rig_end(&rig);
+    }
+}
+
 /* Host 1 is never there, so host 2 has to wait till it was long enough. Each request costs a first chunk, and a place
  * in the giver's stream. */
 static void a_giver_that_does_not_know_is_asked_seldom(void **unused)
@@ -455,6 +480,7 @@ int main(void)
         cmocka_unit_test(two_join_at_once),
         cmocka_unit_test(an_old_file_needs_a_giver_that_knows_of_it),
         cmocka_unit_test(an_old_file_that_nobody_knows_of_is_news),
+        cmocka_unit_test(who_knows_all_of_an_old_file_gives),
         cmocka_unit_test(a_giver_that_does_not_know_is_asked_seldom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
