@@ -91,6 +91,7 @@ static int begin(struct qp_core *core, uint64_t now_ms)
         qp_collect_init(core);
     if (!error)
         error = qp_core_rebuild(core);
+    qp_figures_round(core);
     qp_alloc_reset(core->scratch);
     return error;
 }
@@ -315,6 +316,7 @@ static void do_round(struct qp_core *core)
     qp_collect_round(core);
     qp_digest_round(core);
     peers_round(core);
+    qp_figures_round(core);
     qp_ledger_put(&core->ledger->round_ms, core->now_ms);
 }
 
@@ -373,34 +375,6 @@ void qp_core_out_refused(struct qp_core *core, uint32_t number)
         return;
     peer->blocked = true;
     qp_stream_out_refused(core, peer);
-}
-
-/* ---- figures ---------------------------------------------------------------------------------------------------------------- */
-
-void qp_core_figures(const struct qp_core *core, struct qp_core_figures *out)
-{
-    *out = core->figures;
-    out->joined = core->ledger->joined != 0;
-    out->scratch_bytes = qp_alloc_used_bytes(core->scratch);
-}
-
-bool qp_core_peer_figures(const struct qp_core *core, uint32_t number, struct qp_peer_figures *out)
-{
-    if (number >= QP_PEERS_MAX || !core->peer[number].used)
-        return false;
-    const struct qp_peer *peer = &core->peer[number];
-    *out = peer->figures;
-    out->acknowledged = peer->acked;
-    out->sent = peer->sent;
-    out->heard_ms = peer->heard_ms;
-    out->joined = peer->joined;
-    if (peer->replica_index) {
-        const struct qp_replica *replica = &core->ledger->replica[peer->replica_index];
-        out->replica = replica->id;
-        out->knowledge = replica->knowledge;
-        out->retired = out->fenced = replica->flags & QP_REPLICA_RETIRED;
-    }
-    return true;
 }
 
 uint64_t qp_core_digest(const struct qp_core *core, uint32_t replica_index)

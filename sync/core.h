@@ -14,6 +14,8 @@
 struct qp_core;
 
 #define QP_PEERS_MAX 255
+#define QP_TOOK_LAST 512
+#define QP_TOOK_MAX 255
 
 /* The defaults are what 0 stands for. */
 struct qp_core_config {
@@ -35,13 +37,27 @@ struct qp_peer_config {
     bool may_relay;   /* snapshots, repair, forwarded items */
 };
 
+/* How a peer's digest of its own points compares with ours of them, at one place of its stream. */
+enum qp_digest_match { QP_DIGEST_UNCOMPARED = 0, QP_DIGEST_EQUAL = 1, QP_DIGEST_DIFFERS = 2 };
+
 /* Figures of one peer, for `quipu peers` and for tests. */
 struct qp_peer_figures {
     uint64_t replica; /* 0: not heard yet */
     uint64_t acknowledged, sent; /* of our stream */
     uint64_t knowledge;          /* of its stream, merged here */
+    uint64_t lag;                /* places in our stream that it has not acknowledged */
     uint64_t heard_ms;
+    /* What it had counted by then is here, as far as its clock is not ahead of ours, and less the time that HELLO and
+     * ACK were on their way; 0: nothing is known to be. A quiet host says so every 5 s. */
+    uint64_t whole_ms;
+    uint64_t whole_rounds;       /* rounds of ours since then */
+    /* Rounds from a harvest until it had acknowledged all that was stated by then (of the last QP_TOOK_LAST harvests with
+     * news that it acknowledged: the median, and what 99 of 100 are within; QP_TOOK_MAX: that or more). */
+    uint32_t took_count, took_median, took_p99;
+    uint64_t limit_units;        /* that its deltas said were counted there in limits, and were news here */
     bool joined, fenced, retired, digest_differs;
+    enum qp_digest_match digest; /* when it was compared last; a difference counts when it was seen some times in a row, or is being repaired */
+    uint64_t digest_ms;          /* when it was seen to be equal */
     uint64_t refused[QP_REFUSAL_COUNT]; /* of its items, here */
     uint64_t frames_in, frames_out, bytes_in, bytes_out, resends;
     uint64_t frames_bad; /* damaged, of another cluster or version, or not what an honest host says */

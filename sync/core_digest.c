@@ -138,6 +138,7 @@ static void compare(struct qp_core *core, struct qp_peer *peer, const struct qp_
         return;
     if (theirs->digest == core->digest[index]) {
         repair->differs[index] = repair->repairs[index] = 0;
+        peer->figures.digest_ms = peer->replica_index == index ? core->now_ms : peer->figures.digest_ms;
         repair->expect = repair->expect == index ? 0 : repair->expect;
         return;
     }

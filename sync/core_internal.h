@@ -98,6 +98,11 @@ struct qp_peer {
     uint64_t owed_from;         /* what was refused in former lives was at or below this place of its stream: it comes again */
     struct qp_giving *giving;   /* a snapshot on its way to it (core_snapshot.c); NULL: none */
     struct qp_repairing *repair; /* core_digest.c; NULL: none */
+    uint64_t whole_ms;          /* core_figures.c: what it had counted by then is here; 0: nothing is known to be */
+    uint32_t whole_round;
+    uint8_t took[QP_TOOK_LAST]; /* rounds from a harvest to its acknowledgement, a ring; and how often each is in it */
+    uint16_t took_times[QP_TOOK_MAX + 1];
+    uint32_t took_count;        /* its next place is after so many; the ring is full from QP_TOOK_LAST on */
     struct qp_peer_figures figures;
 };
 
@@ -114,6 +119,8 @@ struct qp_core {
     uint64_t round_due_ms;
     uint64_t random;
     uint32_t round;             /* number of the present one */
+    uint64_t stated_upto[QP_TOOK_MAX + 1]; /* the ledger's sequence at the end of the last rounds, by their number */
+    uint64_t limit_units;       /* core_key.c: of a delta's sender, that the last merge found to be news */
     bool harvest_all;           /* the next harvest visits everything: the first one, and the first one after a join */
     bool is_short;              /* of memory, at the start */
     bool replicas_lost;         /* one was heard of that the ledger has no room for: nothing is collected */
@@ -354,6 +361,17 @@ enum qp_past qp_found_past(const struct qp_core *core);
 bool qp_found_hears_everybody(const struct qp_core *core);
 /* waited_ms: for how long we have been without a join. */
 bool qp_found_is_founder(const struct qp_core *core, uint64_t waited_ms);
+
+/* ---- core_figures.c -------------------------------------------------------------------------------------------------------- */
+
+void qp_figures_round(struct qp_core *core); /* at the end of one */
+/* Whether that peer lacks nothing of what we have stated, as far as it has said. */
+bool qp_figures_peer_has_all(const struct qp_core *core, const struct qp_peer *peer);
+/* A frame was taken in whose LAST says that we have all that its sender has stated. said_ms: when, by its clock; now, if the
+ * frame does not say. */
+void qp_figures_whole(struct qp_core *core, struct qp_peer *peer, uint64_t said_ms);
+/* It has acknowledged our stream further than `before`. */
+void qp_figures_acked(const struct qp_core *core, struct qp_peer *peer, uint64_t before);
 
 /* ---- core_digest.c ----------------------------------------------------------------------------------------------------------------- */
 

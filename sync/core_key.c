@@ -310,6 +310,24 @@ static void tell_grave_again(struct qp_core *core, const struct qp_item *item, u
         core->store.ops->mark(core->store.store, slot);
 }
 
+/* By how much a replica's counts in the epochs that are held have grown with the last edit. */
+static uint64_t growth(const struct qp_core *core, uint64_t replica)
+{
+    uint64_t units = 0;
+    for (uint32_t i = 0; i < core->after->point_count; i++) {
+        const struct qp_point *now = &core->after->point[i];
+        uint64_t had = 0;
+        if (now->replica != replica)
+            continue;
+        for (uint32_t j = 0; j < core->before->point_count; j++) {
+            const struct qp_point *then = &core->before->point[j];
+            had = then->replica == replica && then->epoch == now->epoch && then->count > had ? then->count : had;
+        }
+        units += now->count > had ? now->count - had : 0;
+    }
+    return units;
+}
+
 enum qp_refusal qp_key_merge(struct qp_core *core, const struct qp_item *item, const struct qp_merge_context *context)
 {
     uint64_t key_hash = qp_wire_key_hash(item->key, item->key_bytes);
@@ -330,6 +348,7 @@ enum qp_refusal qp_key_merge(struct qp_core *core, const struct qp_item *item, c
         core->ledger->reserved[0] = item->point[0].timestamp >> 16;
     if (result == QP_EDIT_PUBLISH) {
         core->figures.merged++;
+        core->limit_units = item->kind == QP_KIND_LIMIT && context->sender ? growth(core, context->sender) : 0;
         own(core, slot, key_hash);
         follow_up(core, slot);
     } else {

@@ -194,6 +194,7 @@ static void forget_stream(struct qp_peer *peer)
     peer->greeted = false;
     peer->mark = peer->heard_upto = 0;
     peer->refused_count = 0;
+    peer->whole_ms = 0;
 }
 
 void qp_replica_hear_anew(struct qp_core *core, struct qp_peer *peer)

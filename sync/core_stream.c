@@ -150,6 +150,8 @@ void qp_stream_on_hello(struct qp_core *core, struct qp_peer *peer, const struct
     }
     if (frame->flags & QP_FRAME_FENCED)
         qp_join_fence(core, peer);
+    else if ((frame->flags & QP_FRAME_LAST) && frame->origin == core->self)
+        qp_figures_whole(core, peer, core->now_ms);
 }
 
 /* ---- taking in a delta ----------------------------------------------------------------------------------------------------- */
@@ -267,6 +269,7 @@ static void confirm_refusals(struct qp_peer *peer, uint64_t mark)
 static enum qp_refusal take_item(struct qp_core *core, const struct qp_frame *frame, const struct qp_wire_record *record)
 {
     const struct qp_item *item = &record->item;
+    core->limit_units = 0;
     if (item->holder_count)
         return QP_REFUSED_MALFORMED;
     struct qp_merge_context context = {.self = core->self,
@@ -308,8 +311,11 @@ static bool take_record(struct qp_core *core, struct qp_peer *peer, const struct
                         const struct qp_wire_record *record)
 {
     switch (record->kind) {
-    case QP_RECORD_ITEM:
-        return note_refusal(core, peer, record, take_item(core, frame, record));
+    case QP_RECORD_ITEM: {
+        enum qp_refusal why = take_item(core, frame, record);
+        peer->figures.limit_units += core->limit_units;
+        return note_refusal(core, peer, record, why);
+    }
     case QP_RECORD_GRAVE:
         take_grave(core, peer, frame, record);
         return true;
@@ -366,6 +372,8 @@ void qp_stream_on_delta(struct qp_core *core, struct qp_peer *peer, const struct
         close_hole(core, peer);
     }
     settle_knowledge(core, peer);
+    if ((frame->flags & QP_FRAME_LAST) && qp_stream_mark(core, peer) >= frame->upto)
+        qp_figures_whole(core, peer, frame->time_ms);
 }
 
 /* ---- acknowledgements ------------------------------------------------------------------------------------------------------- */
@@ -434,10 +442,14 @@ void qp_stream_on_ack(struct qp_core *core, struct qp_peer *peer, const struct q
     uint8_t cause = 0;
     uint64_t refused = next_refused(core, peer, &cause);
     peer->wants_confirmation |= refused != UINT64_MAX;
+    if (frame->flags & QP_FRAME_LAST)
+        qp_figures_whole(core, peer, core->now_ms);
     if (frame->mark > peer->acked) {
+        uint64_t before = peer->acked;
         move_acked(core, peer, frame->mark, refused, cause);
         if (!arrived(peer, peer->acked))
             qp_stream_go_back(core, peer); /* only a part of a frame counts: one of us cannot note more refusals */
+        qp_figures_acked(core, peer, before);
         peer->sent_ms = core->now_ms;
     } else if (frame->mark == peer->acked && peer->under_way && core->now_ms - peer->sent_ms >= core->config.round_ms) {
         qp_stream_go_back(core, peer); /* it got something, and not what comes next */

@@ -32,6 +32,7 @@ static size_t hello_out(struct qp_core *core, struct qp_peer *peer)
     frame.mark = replica ? replica->knowledge : 0;
     if (qp_stream_mark(core, peer) < peer->owed_from)
         frame.mark = qp_stream_mark(core, peer);
+    frame.flags |= qp_figures_peer_has_all(core, peer) ? QP_FRAME_LAST : 0;
     peer->wants_hello = false;
     peer->hello_ms = core->now_ms;
     qp_wire_begin(&writer, core->out, QP_FRAME_BYTES_MIN, &frame);
@@ -46,6 +47,7 @@ static size_t ack_out(struct qp_core *core, struct qp_peer *peer)
     peer->out_type = QP_FRAME_ACK;
     frame.origin = qp_replica_of(core, peer)->id;
     frame.mark = qp_stream_mark(core, peer);
+    frame.flags |= qp_figures_peer_has_all(core, peer) ? QP_FRAME_LAST : 0;
     qp_wire_begin(&writer, core->out, core->config.frame_bytes_max, &frame);
     for (uint32_t i = 0; i < peer->refused_count; i++) {
         struct qp_wire_record record = {.kind = QP_RECORD_REFUSED,
@@ -115,6 +117,7 @@ static size_t delta_out(struct qp_core *core, struct qp_peer *peer)
     frame.upto = core->ledger->sequence;
     qp_wire_begin(&writer, core->out, core->config.frame_bytes_max, &frame);
     frame.upto = fill_delta(core, peer, &writer);
+    frame.flags |= frame.upto == core->ledger->sequence && !core->harvest_all ? QP_FRAME_LAST : 0;
     if (peer->under_way == 0)
         peer->sent_ms = core->now_ms;
     if (frame.upto > frame.base)

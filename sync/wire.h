@@ -34,7 +34,7 @@ enum qp_frame_type {
 
 #define QP_FRAME_JOINED 1u /* the sender has completed its join: it states, and may give snapshots */
 #define QP_FRAME_FENCED 2u /* to the receiver: you were away too long; take a snapshot first */
-#define QP_FRAME_LAST 4u   /* CHUNK: nothing follows */
+#define QP_FRAME_LAST 4u   /* nothing follows. CHUNK: of the snapshot. DELTA: of what the sender has stated. HELLO, ACK: of that, all is acknowledged */
 
 /* The head and every field that some type has; a type's own are named in PROTOCOL.md, the others are 0. */
 struct qp_frame {
