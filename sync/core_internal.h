@@ -49,6 +49,7 @@ struct qp_log {
     struct {
         uint32_t sent, acked;
     } cursor[QP_PEERS_MAX];
+    uint32_t swept; /* core_key.c: the last that was looked at; moves back as they do */
 };
 
 #define QP_RETRY_CLASSES 9 /* 1 to 256 rounds */
@@ -128,7 +129,6 @@ struct qp_core {
     struct qp_map *peer_map;    /* hash of a key to a peer's number */
     struct qp_log log;
     struct { uint32_t first, last; } retry[QP_RETRY_CLASSES];
-    uint32_t sweep_slot;        /* core_key.c: the next one to look at */
     struct qp_peer peer[QP_PEERS_MAX];
     uint32_t peer_high;         /* peers are below this */
     uint32_t out_cursor;        /* whose turn it is to send */

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define QP_SWEEP_SLOTS 8 /* in a round */
+#define QP_SWEPT 8 /* keys looked at in a round, whether they are still there */
 
 /* A change that is one of the rules. */
 struct change {
@@ -242,14 +242,18 @@ static bool read_noted(struct qp_core *core, uint32_t slot, size_t *key_bytes)
     return false;
 }
 
+/* By the log and not by slots: a round costs the same however many keys there are and however empty the segment is. */
 void qp_key_sweep_round(struct qp_core *core)
 {
+    struct qp_log *log = &core->log;
     size_t key_bytes;
-    for (uint32_t i = 0; i < QP_SWEEP_SLOTS; i++) {
-        uint32_t slot = core->sweep_slot;
-        core->sweep_slot = slot + 1 < core->log.slots ? slot + 1 : 0;
-        if (core->log.note[slot].stated)
-            read_noted(core, slot, &key_bytes);
+    for (uint32_t i = 0; i < QP_SWEPT; i++) {
+        uint32_t subject = qp_log_next(log, log->swept);
+        log->swept = subject;
+        if (!subject)
+            return; /* from the beginning in the next round */
+        if (subject < log->slots)
+            read_noted(core, subject, &key_bytes);
     }
 }
 

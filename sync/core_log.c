@@ -50,6 +50,8 @@ void qp_log_remove(struct qp_log *log, uint32_t subject)
         return;
     if (note->flags & QP_NOTE_CURSOR)
         move_cursors(log, subject, note->older);
+    if (log->swept == subject)
+        log->swept = note->older;
     if (note->older)
         log->note[note->older].newer = note->newer;
     else

@@ -7,7 +7,8 @@
 
 struct model {
     uint64_t stated[SLOTS];
-    uint64_t sent; /* everything up to here is before the cursor */
+    uint64_t sent;  /* everything up to here is before the cursor */
+    uint64_t swept; /* and before that one */
     bool tomb[SLOTS];
     uint64_t key[SLOTS];
 };
@@ -57,7 +58,7 @@ static void the_log_is_a_sorted_list(void **unused)
     assert_int_equal(qp_log_init(&log, SLOTS, SLOTS, arena), 0);
     random_state = 1;
     for (unsigned step = 0; step < STEPS; step++) {
-        uint32_t subject = 1 + draw(SLOTS - 1), action = draw(8);
+        uint32_t subject = 1 + draw(SLOTS - 1), action = draw(9);
         if (action < 4) {
             qp_log_put(&log, subject, ++sequence);
             model.stated[subject] = sequence;
@@ -65,11 +66,16 @@ static void the_log_is_a_sorted_list(void **unused)
             qp_log_remove(&log, subject);
             model.stated[subject] = 0;
         } else if (action == 5) { /* between others, as at a start */
-            uint64_t stated = model.sent + 2 * SLOTS + subject;
+            uint64_t before = model.sent > model.swept ? model.sent : model.swept, stated = before + 2 * SLOTS + subject;
             if (stated <= sequence || lowest(&model, stated - 1))
                 continue;
             qp_log_put(&log, subject, stated);
             model.stated[subject] = sequence = stated;
+        } else if (action == 6) {
+            uint32_t next = lowest(&model, model.swept);
+            assert_int_equal(qp_log_next(&log, log.swept), next);
+            log.swept = next;
+            model.swept = next ? model.stated[next] : 0;
         } else {
             uint32_t next = lowest(&model, model.sent);
             assert_int_equal(qp_log_next(&log, log.cursor[3].sent), next);

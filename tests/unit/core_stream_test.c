@@ -364,6 +364,32 @@ static void rates_change_at_once(void **unused)
     rig_end(&rig);
 }
 
+static struct sim_strategy all_are_limits(void *arg, const void *key, size_t key_bytes)
+{
+    (void)arg, (void)key, (void)key_bytes;
+    return (struct sim_strategy){.kind = QP_KIND_LIMIT, .algorithm = SIM_FIXED, .window_ms = 3600000, .limit = 100};
+}
+
+/* What is put out for want of room leaves no mark: it is missed sooner the fewer keys there are. */
+static void who_left_without_a_word_is_missed(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct sim_store_config store = {.slots = 4096, .strategy = all_are_limits};
+    char key[] = "a";
+    uint64_t epoch;
+    rig_begin(&rig, 2, &store);
+    for (; *key <= 'z'; ++*key)
+        assert_int_equal(sim_store_take(rig.store[0], key, 1, 1, rig.now_ms, &epoch), 1);
+    rig_rounds(&rig, 3);
+    uint64_t there = rig.core[0]->log.count;
+    for (*key = 'n'; *key <= 'z'; ++*key)
+        sim_store_evict(rig.store[0], key, 1, rig.now_ms);
+    rig_rounds(&rig, 7); /* 4 of 8 keys each, and one begins anew */
+    assert_int_equal(rig.core[0]->log.count, there - 13);
+    rig_end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_bad_network_costs_time_only),
         cmocka_unit_test(a_place_says_the_old_when_the_new_is_not_said_yet),
         cmocka_unit_test(rates_change_at_once),
+        cmocka_unit_test(who_left_without_a_word_is_missed),
     };
     return cmocka_run_group_tests_name("core_stream", tests, NULL, NULL);
 }
