@@ -72,6 +72,7 @@ int qp_agent_open(struct quipu *q, struct qp_agent **out)
         return error;
     }
     announce(agent);
+    qp_agent_show_nothing(agent);
     *out = agent;
     return 0;
 }

@@ -152,4 +152,11 @@ void qp_agent_set_remote(struct qp_agent *agent, uint32_t slot, const uint64_t e
 uint32_t qp_agent_harvest(struct qp_agent *agent, bool all, void (*visit)(uint32_t slot, void *arg), void *arg);
 void qp_agent_mark(struct qp_agent *agent, uint32_t slot); /* again in the next round */
 
+/* ---- figures: what the agent shows (struct qp_figures in shm/layout.h) --------------------------------------------------------
+ * A new agent's rows are nobody's. Peers have the numbers 0 to QP_FIGURES_ROWS - 1. For who has the lease. */
+
+void qp_agent_show(struct qp_agent *agent, const struct qp_figures_head *head);
+/* row->used, key and name say which peer that is, or that there is none; turn is not looked at. */
+void qp_agent_show_peer(struct qp_agent *agent, uint32_t number, const struct qp_figures_row *row);
+
 #endif

@@ -23,6 +23,9 @@ struct qp_worker *qp_agent_worker(struct qp_agent *agent, int *error);
 /* The same for reading only, which needs no lease. */
 struct qp_worker *qp_agent_reader(struct qp_agent *agent, int *error);
 
+/* agent_figures.c: what a former agent showed is not ours. */
+void qp_agent_show_nothing(struct qp_agent *agent);
+
 /* ---- agent_state.c ------------------------------------------------------------------------------------------------------ */
 
 /* What an entry of these traits can be told to others as: plain counters, windows and registers. */

@@ -122,7 +122,7 @@ struct quipu_create_options {
 
 struct quipu_open_options {
     size_t struct_bytes;  /* sizeof(struct quipu_open_options) */
-    uint32_t read_only;   /* 1: get, each, stat, check and strategy_each only; the rest is -QUIPU_EREADONLY */
+    uint32_t read_only;   /* 1: get, each, stat, agent, peers, check and strategy_each only; the rest is -QUIPU_EREADONLY */
     int32_t fd;           /* > 0: an open file of the segment (quipu keeps its own copy), and the name is not used */
     uint32_t trust_owner; /* 1: the owner may be the user trusted_uid too, not only root or this process's user */
     uint32_t trusted_uid;
@@ -267,9 +267,61 @@ struct quipu_stat {
     uint64_t reserved[1];
 };
 
+/* Why items that a peer told were not taken. */
+enum quipu_refused {
+    QUIPU_REFUSED_SKEW = 1,      /* too far ahead of this host's clock; offered again */
+    QUIPU_REFUSED_KIND = 2,      /* of another kind here, or with another window; offered again */
+    QUIPU_REFUSED_FULL = 3,      /* no room; offered again */
+    QUIPU_REFUSED_OLD = 4,       /* heard of before, and deleted since */
+    QUIPU_REFUSED_MALFORMED = 5, /* no honest host says such a thing */
+    QUIPU_REFUSED_FOREIGN = 6,   /* another host's, and this peer may not relay */
+};
+
+/* What the agent shows of itself. What is counted is counted from its beginning; without an agent it stays as the last
+ * one left it. */
+struct quipu_agent {
+    uint32_t present, joined; /* 1: an agent has the segment; it has taken in what the others had when it came */
+    uint32_t peers, peers_up; /* configured; connected */
+    int64_t silent_ms;        /* since its last round. This and other times: -1: never */
+    int64_t snapshot_age_ms;  /* since its last snapshot was written */
+    uint64_t snapshot_failures, rounds, interval_ms; /* interval of rounds */
+    uint64_t over_admission;  /* units of limits, all of them together, that others may have admitted and that are not counted
+                               * here yet: over all peers, limit_rate times staleness, of which a window's greatest length,
+                               * 24 h, counts at most. UINT64_MAX: no bound is known */
+    uint64_t messages_in, messages_out, bytes_in, bytes_out;
+    uint64_t would_block;     /* messages that found their connection full, or missing: it is said later */
+    uint64_t refused_connections, handshakes_failed, messages_bad, out_of_descriptors;
+    uint64_t frames_bad, conflicts, refused[8]; /* as below, of all peers, former ones too */
+    uint64_t reserved[4];
+};
+
+/* What the agent shows of one peer. */
+struct quipu_peer {
+    const char *name;  /* as configured there: any bytes. Valid until the visit returns */
+    uint8_t key[32];   /* its public key */
+    uint64_t replica;  /* of its segment; 0: not heard yet */
+    uint32_t up, joined, fenced, retired; /* connected; has joined; has to take a snapshot before it may speak; was silent for too long */
+    uint32_t digest;   /* what it holds of its own counts and what is held here of them: 0 not compared yet, 1 equal, 2 differs */
+    uint32_t reserved0;
+    int64_t digest_ms; /* since they were seen to be equal; -1: never */
+    int64_t silent_ms; /* since it was heard; -1: never */
+    int64_t staleness_ms, staleness_rounds; /* what it counted before is counted here; rounds of this agent. -1: nothing is known. A
+                        * quiet host says every 5 s that there is nothing new. As far as its clock is not ahead of this one's */
+    uint64_t lag;      /* statements of this host that it has not acknowledged, at most */
+    uint64_t took_count, took_median, took_p99; /* rounds from a harvest until it had acknowledged what was found: how many times, of
+                        * the last 512; half of them, and 99 of 100, took at most so many; 255: that or more */
+    uint64_t limit_rate; /* units of limits in a second, at most, that it was heard to count lately */
+    uint64_t frames_in, frames_out, bytes_in, bytes_out, resends;
+    uint64_t frames_bad; /* damaged, of another cluster or version */
+    uint64_t conflicts;  /* frames in the name of a segment that is not its own */
+    uint64_t refused[8]; /* items of its, by enum quipu_refused */
+    uint64_t reserved[4];
+};
+
 /* Visits return 0 to go on; any other value stops the walk and is returned by it. */
 typedef int quipu_visit(const struct quipu_item *item, void *arg);
 typedef int quipu_share_visit(const struct quipu_share *share, void *arg);
+typedef int quipu_peer_visit(const struct quipu_peer *peer, void *arg);
 typedef int quipu_strategy_visit(const void *prefix, size_t prefix_bytes, const struct quipu_strategy *strategy,
                                  void *arg);
 
@@ -409,6 +461,10 @@ int quipu_strategy_each(struct quipu *q, quipu_strategy_visit *visit, void *arg)
 /* ---- care ---------------------------------------------------------------------------------------------------- */
 
 int quipu_stat(struct quipu *q, struct quipu_stat *out);
+
+/* What the agent shows of itself, and of each peer. Figures are read one after the other, not at one instant. */
+int quipu_agent(struct quipu *q, struct quipu_agent *out);
+int quipu_peers(struct quipu *q, quipu_peer_visit *visit, void *arg);
 
 /* Walks the whole segment beside its writers. 0: sound. -QUIPU_EDAMAGED: finding has one sentence, cut to
  * finding_bytes, that names the first broken invariant. */

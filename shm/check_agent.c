@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* check_agent.c: the invariants of what the agent keeps in the segment: marks, the ledger, graves. */
+/* check_agent.c: the invariants of what the agent keeps in the segment: marks, the ledger, graves, figures. */
 #include "check.h"
 
 #include "error.h"
+#include "figures.h"
 
 static uint32_t mark_words(const struct qp_view *view)
 {
@@ -116,6 +117,44 @@ static int look_grave(struct qp_check *check, uint32_t index)
     return qp_load_relaxed(&grave->hash) == hash ? found : 0;
 }
 
+/* ---- figures --------------------------------------------------------------------------------------------------------- */
+
+static int look_figures(struct qp_check *check, uint32_t index)
+{
+    (void)index;
+    const struct qp_figures_head *head = &check->view->figures->head;
+    if (!qp_check_has_agent(check) && !qp_check_all_zero(head, sizeof *head))
+        return qp_check_broken(check, "figures: written, without an agent");
+    if (!qp_check_all_zero(head->reserved, sizeof head->reserved))
+        return qp_check_broken(check, "figures: a reserved word is not 0");
+    return 0;
+}
+
+/* Of one peer, read in one turn. */
+static int look_figures_of(struct qp_check *check, uint32_t index, const struct qp_figures_row *row)
+{
+    if (!memchr(row->name, 0, sizeof row->name))
+        return qp_check_broken(check, "figures: row %u: a name without an end", index);
+    if (row->flags & ~QP_FIGURES_FLAGS)
+        return qp_check_broken(check, "figures: row %u: unknown flags", index);
+    if (row->digest > 2)
+        return qp_check_broken(check, "figures: row %u: a digest is neither equal nor different", index);
+    if (!qp_check_all_zero(row->reserved, sizeof row->reserved))
+        return qp_check_broken(check, "figures: row %u: a reserved word is not 0", index);
+    return 0;
+}
+
+static int look_figures_row(struct qp_check *check, uint32_t index)
+{
+    const struct qp_figures_row *row = &check->view->figures->row[index];
+    struct qp_figures_row copy;
+    if (!qp_check_has_agent(check) && !qp_check_all_zero(row, sizeof *row))
+        return qp_check_broken(check, "figures: row %u: written, without an agent", index);
+    if (qp_load_acquire(&row->used) > 1)
+        return qp_check_broken(check, "figures: row %u: used is neither 0 nor 1", index);
+    return qp_figures_read(row, &copy) ? look_figures_of(check, index, &copy) : 0;
+}
+
 int qp_check_agent(struct qp_check *check)
 {
     const struct qp_view *view = check->view;
@@ -127,5 +166,9 @@ int qp_check_agent(struct qp_check *check)
         error = qp_check_each(check, look_mark_word, 0, words);
     if (!error)
         error = qp_check_each(check, look_mark_summary, 0, (uint32_t)(qp_layout_mark_bytes(words) / 8));
-    return error ? error : qp_check_each(check, look_grave, 0, view->grave_count);
+    if (!error)
+        error = qp_check_each(check, look_grave, 0, view->grave_count);
+    if (!error)
+        error = qp_check_each(check, look_figures, 0, 1);
+    return error ? error : qp_check_each(check, look_figures_row, 0, QP_FIGURES_ROWS);
 }

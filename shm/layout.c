@@ -98,6 +98,7 @@ static uint64_t region_bytes(const struct qp_identity *id, int region)
         return total + level_bytes(total / 8);
     case QP_REGION_LEDGER: return sizeof(struct qp_ledger);
     case QP_REGION_GRAVES: return grave_count(id->counters) * sizeof(struct qp_grave);
+    case QP_REGION_FIGURES: return sizeof(struct qp_figures);
     default: return 0;
     }
 }

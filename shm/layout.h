@@ -44,6 +44,7 @@ enum qp_region_number {
     QP_REGION_MARKS,   /* a bit per entry: changed since the last harvest; then a bit per word of those */
     QP_REGION_LEDGER,  /* what the agent knows of streams and replicas */
     QP_REGION_GRAVES,  /* what is left of deleted keys */
+    QP_REGION_FIGURES, /* what the agent shows of itself and of its peers */
     QP_REGION_COUNT,
     QP_REGION_ROOM = 16 /* descriptors in the header */
 };
@@ -250,6 +251,56 @@ struct qp_grave {
     uint64_t dug_ms; /* unix ms */
 };
 
+/* What the agent shows. Nobody acts upon it, and each word stands alone: others read them at any time, and a kill may
+ * follow any store. Times are unix ms, 0: never. What is counted is counted from the agent's beginning. */
+#define QP_FIGURES_ROWS 255
+#define QP_FIGURES_CAUSES 8 /* 1 skew, 2 kind, 3 full, 4 old, 5 malformed, 6 foreign */
+struct qp_figures_head {
+    uint64_t began_ms;
+    uint64_t interval_ms; /* of its rounds */
+    uint64_t rounds;
+    uint64_t messages_in, messages_out, bytes_in, bytes_out;
+    uint64_t would_block; /* messages that found their connection full, or missing */
+    uint64_t refused_connections, handshakes_failed, messages_bad, out_of_descriptors;
+    uint64_t snapshot_ms, snapshot_failures;
+    uint64_t frames_bad, conflicts;       /* of all peers, former ones too */
+    uint64_t refused[QP_FIGURES_CAUSES];  /* the same: items, by cause */
+    uint64_t reserved[8];
+};
+
+/* A peer, or none. Which one, changes only while `turn` is odd: who reads it even, and the same again after all else, has
+ * read of one peer. An agent that was killed meanwhile leaves it odd, and the row is no peer's until the next agent. */
+#define QP_FIGURES_NAME_BYTES 64
+struct qp_figures_row {
+    uint64_t turn;
+    uint64_t used; /* 1: a peer */
+    uint64_t key[4];
+    uint64_t name[QP_FIGURES_NAME_BYTES / 8]; /* as configured, ended by a 0 */
+    uint64_t replica; /* 0: not heard yet */
+    uint64_t flags;   /* QP_FIGURES_UP ... */
+    uint64_t heard_ms;
+    uint64_t lag;         /* places in our stream that it has not acknowledged */
+    uint64_t whole_ms;    /* what it had counted by then is here */
+    uint64_t whole_round; /* number of the round of ours in which that was so last */
+    uint64_t took_count, took_median, took_p99; /* rounds from a harvest until it had acknowledged it */
+    uint64_t limit_rate;  /* units of limits in a second, at most, that it was heard to count lately */
+    uint64_t digest;      /* 0 not compared yet, 1 equal, 2 differs */
+    uint64_t digest_ms;   /* seen to be equal */
+    uint64_t refused[QP_FIGURES_CAUSES]; /* items of its, here, by cause */
+    uint64_t frames_in, frames_out, bytes_in, bytes_out, resends, frames_bad, conflicts;
+    uint64_t reserved[7];
+};
+#define QP_FIGURES_UP UINT64_C(1)
+#define QP_FIGURES_JOINED UINT64_C(2)
+#define QP_FIGURES_FENCED UINT64_C(4)
+#define QP_FIGURES_RETIRED UINT64_C(8)
+#define QP_FIGURES_FLAGS UINT64_C(15)
+
+struct qp_figures {
+    struct qp_figures_head head;
+    struct qp_figures_row row[QP_FIGURES_ROWS];
+};
+
 #define QP_SHARD_DELETED 1u /* registers: holds nothing. Counters: deleted; alive again once a cell is above its base */
 #define QP_SHARD_COLLECT 2u /* everybody holds the tombstone: the entry may go. Set by the agent */
 #define QP_SHARD_REGISTER_VALUE(shard) ((shard)->own[0].base)
@@ -343,6 +394,17 @@ QP_ASSERT_OFFSET(qp_replica, key, 48);
 _Static_assert(sizeof(struct qp_ledger) == 128 + 128 * QP_REPLICAS, "ledger");
 QP_ASSERT_OFFSET(qp_ledger, replica, 128);
 _Static_assert(sizeof(struct qp_grave) == 32, "grave");
+_Static_assert(sizeof(struct qp_figures_head) == 256, "figures head");
+QP_ASSERT_OFFSET(qp_figures_head, snapshot_ms, 96);
+QP_ASSERT_OFFSET(qp_figures_head, refused, 128);
+_Static_assert(sizeof(struct qp_figures_row) == 384, "figures row");
+QP_ASSERT_OFFSET(qp_figures_row, name, 48);
+QP_ASSERT_OFFSET(qp_figures_row, replica, 112);
+QP_ASSERT_OFFSET(qp_figures_row, took_count, 160);
+QP_ASSERT_OFFSET(qp_figures_row, refused, 208);
+QP_ASSERT_OFFSET(qp_figures_row, frames_in, 272);
+_Static_assert(sizeof(struct qp_figures) == 256 + 384 * QP_FIGURES_ROWS, "figures");
+QP_ASSERT_OFFSET(qp_figures, row, 256);
 _Static_assert(sizeof(struct qp_row) == 64, "row");
 _Static_assert(sizeof(struct qp_table) == 32, "table");
 

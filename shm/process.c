@@ -28,6 +28,13 @@ bool qp_process_lock(const struct qp_view *view, int fd, const void *place, shor
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
+bool qp_process_is_locked(const struct qp_view *view, int fd, const void *place)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
+    lock.l_start = (off_t)((const unsigned char *)place - view->base);
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
+}
+
 static bool lock_record(const struct qp_view *view, int fd, uint32_t record, short type)
 {
     return qp_process_lock(view, fd, &view->records[record], type);

@@ -30,6 +30,9 @@ int qp_process_reopen(int fd, int open_flags);
  * behind fd. false: another one has it. */
 bool qp_process_lock(const struct qp_view *view, int fd, const void *place, short type);
 
+/* Whether another description than the one behind fd, which may be read-only, has that byte to itself. */
+bool qp_process_is_locked(const struct qp_view *view, int fd, const void *place);
+
 /* Takes a record. 0; -QP_ETHREADS: all taken, by living processes or by dead ones that are still to be recovered; a
  * negative errno. */
 int qp_process_join(const struct qp_view *view, int segment_fd, uint64_t now_ms, struct qp_tenant *out);

@@ -46,6 +46,7 @@ struct qp_view {
     struct qp_ledger *ledger;
     struct qp_grave *graves;
     uint32_t grave_count; /* a power of two */
+    struct qp_figures *figures;
     uint32_t bucket_mask;
     uint32_t entry_count; /* entry 0 included, which is never used */
     uint32_t record_count;
@@ -89,6 +90,7 @@ static inline void qp_view_init(struct qp_view *view, void *base, const struct q
     view->ledger = (struct qp_ledger *)(void *)(bytes + id->region[QP_REGION_LEDGER].offset_bytes);
     view->graves = (struct qp_grave *)(void *)(bytes + id->region[QP_REGION_GRAVES].offset_bytes);
     view->grave_count = (uint32_t)(id->region[QP_REGION_GRAVES].bytes / sizeof(struct qp_grave));
+    view->figures = (struct qp_figures *)(void *)(bytes + id->region[QP_REGION_FIGURES].offset_bytes);
     view->bucket_mask = id->bucket_count - 1;
     view->entry_count = id->class_count[QP_CLASS_ENTRY];
     view->record_count = id->records;

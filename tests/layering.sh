@@ -184,6 +184,8 @@ format_fields() {
         section ~ /^Ledger head:/ { rows("qp_ledger", $2 + 0, $3, $4) }
         section ~ /^Ledger replica:/ { rows("qp_replica", $2 + 0, $3, $4) }
         section ~ /^Ledger grave:/ { rows("qp_grave", $2 + 0, $3, $4) }
+        section ~ /^Figures head:/ { rows($2 + 0 < 256 ? "qp_figures_head" : "qp_figures", $2 + 0, $3, $4) }
+        section ~ /^Figures row:/ { rows("qp_figures_row", $2 + 0, $3, $4) }
         section ~ /^Strategy table:/ { rows("qp_row", $2 + 0, $3, $4) }' shm/FORMAT.md
 }
 

@@ -95,6 +95,15 @@ static int visit_row(const void *prefix, size_t prefix_bytes, const struct quipu
     return 0;
 }
 
+static int visit_peer(const struct quipu_peer *peer, void *arg)
+{
+    uint64_t *visits = arg;
+    if (strlen(peer->name) > 64 || ++*visits > 255)
+        calls_complain("a peer's name of %zu bytes, or more peers than there is room for", strlen(peer->name));
+    touch(peer, sizeof *peer);
+    return 0;
+}
+
 /* ---- groups of calls ------------------------------------------------------------------------------------------------------ */
 
 static int visit_share(const struct quipu_share *share, void *arg)
@@ -125,11 +134,14 @@ static void look_around(struct calls *c, struct quipu *q)
 {
     char finding[256];
     struct quipu_stat stat;
-    uint64_t visits = 0;
+    struct quipu_agent agent;
+    uint64_t visits = 0, peers = 0;
     (void)c;
     CALL(quipu_check(q, finding, sizeof finding));
     CALL(quipu_check_quiet(q, finding, sizeof finding));
     CALL(quipu_stat(q, &stat));
+    CALL(quipu_agent(q, &agent));
+    CALL(quipu_peers(q, visit_peer, &peers));
     CALL(quipu_each(q, NULL, 0, visit, &visits));
     CALL(quipu_each(q, "l/", 2, visit, &visits));
     CALL(quipu_strategy_each(q, visit_row, NULL));

@@ -145,6 +145,8 @@ static void find_agents(struct stage *stage)
     stage->place[GRAVE] = (struct place){view->graves, 0};
     stage->place[MARKS] = (struct place){view->marks, 0};
     stage->place[MARK_SUMMARY] = (struct place){view->mark_summary, 0};
+    stage->place[FIGURES] = (struct place){&view->figures->head, 0};
+    stage->place[FIGURES_ROW] = (struct place){&view->figures->row[0], 0};
 }
 
 static void set_stage(struct stage *stage, const char *segment)

@@ -437,6 +437,8 @@ const struct row check_rows[] = {
     {"grave", BESIDE, FIELD(GRAVE, qp_grave, hash), SET(5), "grave 0: dug, without an agent"},
     {"mark", BESIDE, WORD(MARKS), SET(2), "marks: word 0 is not 0, without an agent"},
     {"mark summary", BESIDE, WORD(MARK_SUMMARY), SET(1), "marks: summary 0 is not 0, without an agent"},
+    {"figures", BESIDE, FIELD(FIGURES, qp_figures_head, rounds), SET(5), "figures: written, without an agent"},
+    {"figures row", BESIDE, FIELD(FIGURES_ROW, qp_figures_row, turn), SET(2), "figures: row 0: written, without an agent"},
 
     /* ---- hints ---- */
     {"hint, set", QUIET, WORD(HINTS), OR(UINT64_C(1) << 63), "class 2: the hint of 63 says in use, and it is not"},

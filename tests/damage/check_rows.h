@@ -47,6 +47,8 @@ enum thing {
     GRAVE, /* the first */
     MARKS, /* the first word of each level */
     MARK_SUMMARY,
+    FIGURES, /* head; the first row */
+    FIGURES_ROW,
     ORPHAN,      /* in half-done segments: a block whose parent has replaced it */
     LIMIT_REFUND, /* the word of refunds of the window that is used: of LIMIT; of LIMIT_RESET */
     RESET_REFUND,

@@ -79,5 +79,14 @@ const struct row told_rows[] = {
     {"mark of no entry", BESIDE, SECOND_WORD(MARKS), OR(4), "marks: word 1 marks an entry that there is not"},
     {"mark summary, none", QUIET, WORD(MARK_SUMMARY), SET(2), "marks: word 0 has marks where no harvest looks"},
     {"mark summary, far", BESIDE, WORD(MARK_SUMMARY), OR(1 << 8), "marks: summary 0 names a word that there is not"},
+
+    /* ---- figures ---- */
+    {"figures reserved", BESIDE, FIELD(FIGURES, qp_figures_head, reserved[7]), SET(1), "figures: a reserved word is not 0"},
+    {"row's use", BESIDE, FIELD(FIGURES_ROW, qp_figures_row, used), SET(2), "figures: row 0: used is neither 0 nor 1"},
+    {"row's name", BESIDE, FIELD(FIGURES_ROW, qp_figures_row, name[7]), OR(~UINT64_C(0)), "figures: row 0: a name without an end"},
+    {"row's flags", BESIDE, FIELD(FIGURES_ROW, qp_figures_row, flags), SET(QP_FIGURES_FLAGS + 1), "figures: row 0: unknown flags"},
+    {"row's digest", BESIDE, FIELD(FIGURES_ROW, qp_figures_row, digest), SET(3),
+     "figures: row 0: a digest is neither equal nor different"},
+    {"row reserved", BESIDE, FIELD(FIGURES_ROW, qp_figures_row, reserved[0]), SET(1), "figures: row 0: a reserved word is not 0"},
 };
 const size_t told_row_count = sizeof told_rows / sizeof *told_rows;

@@ -34,7 +34,7 @@ static struct range pick_range(const struct filled *f, uint64_t *random)
     const struct qp_entry *entry = &view->entries[f->entry[random_next(random) % FILLED_ENTRIES]];
     const struct qp_entry *as_was = (const void *)(f->image + range_of(f, entry, 0).from);
     const struct qp_class *k = &view->class_of[1 + random_next(random) % (QP_CLASS_COUNT - 1)];
-    switch (random_next(random) % 19) {
+    switch (random_next(random) % 20) {
     case 0:
         return range_of(f, view->header, sizeof(struct qp_identity));
     case 1:
@@ -69,6 +69,8 @@ static struct range pick_range(const struct filled *f, uint64_t *random)
         return range_of(f, view->marks, 2 * 64);
     case 17:
         return range_of(f, view->graves, 2 * sizeof *view->graves);
+    case 18:
+        return range_of(f, view->figures, sizeof view->figures->head + 3 * sizeof view->figures->row[0]);
     default:
         return (struct range){0, f->bytes};
     }

@@ -53,6 +53,15 @@ static void make_ledger(struct qp_ledger *ledger)
     ledger->replica[2] = (struct qp_replica){.id = TOLD_REPLICA_2, .knowledge = 50, .announced = 4, .acked = TOLD_SEQUENCE};
 }
 
+/* One peer, with the longest name that there is; and a row that an agent was killed in. */
+static void make_figures(struct qp_figures *figures)
+{
+    figures->head = (struct qp_figures_head){.began_ms = 1000, .rounds = 5, .refused = {0, 1, 2, 3, 4, 5, 6}};
+    figures->row[0] = (struct qp_figures_row){.turn = 2, .used = 1, .key = {1}, .flags = QP_FIGURES_FLAGS, .digest = 2, .whole_ms = 1000};
+    memset(figures->row[0].name, 'n', QP_FIGURES_NAME_BYTES - 1);
+    figures->row[1] = (struct qp_figures_row){.turn = 3, .used = 1, .flags = UINT64_MAX};
+}
+
 static void make_counter(struct filled *f)
 {
     uint64_t epoch = shard_at(f, FILLED_RESET)->own[0].epoch;
@@ -90,6 +99,7 @@ void told_make(struct filled *f)
     struct qp_view *view = &f->q->view;
     view->header->gossip = 1;
     make_ledger(view->ledger);
+    make_figures(view->figures);
     make_counter(f);
     make_limit(f);
     make_tombstones(f);
