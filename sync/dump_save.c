@@ -143,23 +143,67 @@ static int sync_folder(const char *path)
     return error;
 }
 
-/* Whoever is killed on the way leaves a file with a name of its own, and the old one as it was. */
-static int save_as(struct saving *s, const char *path)
+static int write_whole(struct saving *s, int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    FILE *file = copy < 0 ? NULL : fdopen(copy, "w");
+    int error = file ? write_all(s, file) : -errno;
+    if (!error && (fflush(file) || fsync(fd)))
+        error = -errno;
+    if (file ? fclose(file) && !error : copy >= 0 && close(copy))
+        error = -errno;
+    return error;
+}
+
+/* A name is only had by a whole file. Killed before the last step, that one stays as FILE.new, and the next one takes
+ * its place; who else writes the same file meanwhile may put ours, which is whole, into its place. */
+static int name_it(int fd, const char *path)
+{
+    char whole[PATH_MAX], by_descriptor[40];
+    if ((size_t)snprintf(whole, sizeof whole, "%s.new", path) >= sizeof whole)
+        return -ENAMETOOLONG;
+    snprintf(by_descriptor, sizeof by_descriptor, "/proc/self/fd/%d", fd);
+    while (linkat(AT_FDCWD, by_descriptor, AT_FDCWD, whole, AT_SYMLINK_FOLLOW))
+        if (errno != EEXIST || (unlink(whole) && errno != ENOENT))
+            return -errno;
+    int error = rename(whole, path) && errno != ENOENT ? -errno : 0;
+    if (error)
+        unlink(whole);
+    return error;
+}
+
+/* Where a file cannot be without a name, or /proc is missing, by which it gets one, whoever is killed on the way leaves one with a name of its own, and the old
+ * one as it was. */
+static int save_named(struct saving *s, const char *path)
 {
     char name[PATH_MAX];
     if ((size_t)snprintf(name, sizeof name, "%s.XXXXXX", path) >= sizeof name)
         return -ENAMETOOLONG;
     int fd = mkostemp(name, O_CLOEXEC);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-    int error = file ? write_all(s, file) : -errno;
-    if (!error && (fflush(file) || fsync(fd)))
-        error = -errno;
-    if (file ? fclose(file) && !error : fd >= 0 && close(fd))
-        error = -errno;
+    if (fd < 0)
+        return -errno;
+    int error = write_whole(s, fd);
+    close(fd);
     if (!error && rename(name, path))
         error = -errno;
-    if (error && fd >= 0)
+    if (error)
         unlink(name);
+    return error;
+}
+
+static int save_as(struct saving *s, const char *path)
+{
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", path);
+    int fd = open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    bool needs_name = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL);
+    int error = fd < 0 ? -errno : write_whole(s, fd);
+    if (fd >= 0 && !error)
+        error = name_it(fd, path);
+    if (fd >= 0)
+        close(fd);
+    if (needs_name || error == -ENOENT)
+        error = save_named(s, path);
     return error ? error : sync_folder(path);
 }
 

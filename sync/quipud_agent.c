@@ -15,6 +15,9 @@
 #include "store_segment.h"
 #include "wire.h"
 
+#define UPKEEP_LEAST_US 1
+#define UPKEEP_MOST_US 1000 /* a round of gossip is not held up */
+
 /* ---- what comes and goes ----------------------------------------------------------------------------------------- */
 
 static uint64_t now_ms(struct qp_quipud_agent *agent)
@@ -72,9 +75,25 @@ uint64_t qp_quipud_agent_tick(struct qp_quipud_agent *agent)
 {
     uint64_t now = now_ms(agent), due_ms = qp_core_on_tick(agent->core, now);
     send_all(agent);
+    qp_quipud_show(agent);
     /* A clock that jumps must not keep the next look far away. */
     uint64_t wait_ms = due_ms > now ? due_ms - now : 1;
     return wait_ms < agent->config.round_ms ? wait_ms : agent->config.round_ms;
+}
+
+/* The least that a call does, which costs the same in a segment of any size; more, when there is something to do. */
+void qp_quipud_agent_upkeep(struct qp_quipud_agent *agent)
+{
+    if (quipu_upkeep(agent->q, UPKEEP_LEAST_US) > 1)
+        quipu_upkeep(agent->q, UPKEEP_MOST_US);
+}
+
+void qp_quipud_agent_saved(struct qp_quipud_agent *agent, bool is_written)
+{
+    if (is_written)
+        agent->snapshot_ms = now_ms(agent);
+    else
+        agent->snapshot_failures++;
 }
 
 bool qp_quipud_agent_is_stale(const struct qp_quipud_agent *agent)
@@ -97,7 +116,7 @@ static int add_peer(struct qp_quipud_agent *agent, const struct qp_quipud_peer *
     int error = qp_core_peer_add(agent->core, &config, now_ms(agent), &number);
     if (error)
         return error;
-    agent->row[number] = (struct qp_quipud_row){.used = true, .peer = *peer};
+    agent->row[number] = (struct qp_quipud_row){.used = true, .is_shown = agent->row[number].is_shown, .peer = *peer};
     error = connect_peer(agent, peer);
     if (error) {
         agent->row[number].used = false;
@@ -109,6 +128,7 @@ static int add_peer(struct qp_quipud_agent *agent, const struct qp_quipud_peer *
 static void drop_peer(struct qp_quipud_agent *agent, struct qp_quipud_row *row)
 {
     qp_engine_peer_drop(agent->engine, row->peer.key);
+    qp_quipud_peer_leaves(agent, number_of(agent, row));
     qp_core_peer_drop(agent->core, number_of(agent, row));
     row->used = false;
 }
@@ -145,6 +165,7 @@ static int change_peer(struct qp_quipud_agent *agent, struct qp_quipud_row *row,
     qp_core_peer_link(agent->core, number_of(agent, row), false, now_ms(agent));
     int error = connect_peer(agent, wanted);
     if (error) {
+        qp_quipud_peer_leaves(agent, number_of(agent, row));
         qp_core_peer_drop(agent->core, number_of(agent, row));
         row->used = false;
     }
@@ -243,6 +264,7 @@ static int start_core(struct qp_quipud_agent *agent, char sentence[QP_QUIPUD_TEX
     struct qp_core_config config = qp_quipud_config_core(&agent->config);
     struct qp_store store = qp_store_segment(agent->agent);
     agent->replica = qp_agent_replica(agent->agent);
+    agent->began_ms = now_ms(agent);
     memcpy(&config.seed, agent->public_key, sizeof config.seed);
     int error = qp_core_new(&config, &store, now_ms(agent), &agent->core);
     return error ? say_why(&agent->config, error, sentence) : 0;

@@ -10,11 +10,21 @@
 struct quipu;
 struct qp_agent;
 
+#define QP_QUIPUD_RATES 16
+
+/* How much a peer counts in limits (quipud_figures.c). */
+struct qp_quipud_rate {
+    uint64_t since_ms, units;       /* at that time of its, so many in all */
+    uint64_t last[QP_QUIPUD_RATES]; /* units in a second */
+    unsigned next;
+};
+
 /* A configured host, in the place of its number in the core. */
 struct qp_quipud_row {
-    bool used, is_up;
+    bool used, is_up, is_shown;
     struct qp_quipud_peer peer;
     struct qp_peer_figures seen; /* what has been looked at (quipud_watch.c) */
+    struct qp_quipud_rate rate;
 };
 
 struct qp_quipud_agent {
@@ -27,6 +37,8 @@ struct qp_quipud_agent {
     bool was_joined;
     char status[QP_QUIPUD_TEXT_BYTES]; /* as last told */
     struct qp_engine_figures seen;
+    struct qp_peer_figures former; /* what peers that are none any more add to the sums */
+    uint64_t began_ms, snapshot_ms, snapshot_failures; /* unix ms; 0: none yet */
     struct qp_quipud_config config; /* in force */
     struct qp_quipud_row row[QP_PEERS_MAX];
 };
@@ -39,6 +51,12 @@ int qp_quipud_agent_open(struct uv_loop_s *loop, const struct qp_quipud_config *
 /* Hears nobody any more, and lets the engine go; then, when the loop has run to its end, the rest. */
 void qp_quipud_agent_leave(struct qp_quipud_agent *agent);
 void qp_quipud_agent_close(struct qp_quipud_agent *agent);
+
+/* Keeps up the segment, a little at a time: where nobody counts, nobody else does. */
+void qp_quipud_agent_upkeep(struct qp_quipud_agent *agent);
+
+/* A snapshot was written, or not. */
+void qp_quipud_agent_saved(struct qp_quipud_agent *agent, bool is_written);
 
 /* A round if one is due. In how many ms the next one is. */
 uint64_t qp_quipud_agent_tick(struct qp_quipud_agent *agent);
@@ -53,5 +71,9 @@ bool qp_quipud_agent_is_stale(const struct qp_quipud_agent *agent);
 /* Says what is new since the last time, as often as it is worth a sentence (quipud_watch.c). true: status is another
  * one. */
 bool qp_quipud_watch(struct qp_quipud_agent *agent);
+
+/* Puts the figures into the segment (quipud_figures.c). */
+void qp_quipud_show(struct qp_quipud_agent *agent);
+void qp_quipud_peer_leaves(struct qp_quipud_agent *agent, uint32_t number); /* before the core forgets it */
 
 #endif

@@ -14,7 +14,7 @@
 #include "quipud_notify.h"
 #include "quipud_snapshot.h"
 
-#define LOOK_MS 1000 /* at the figures, and whether the segment is still there */
+#define LOOK_MS 1000 /* at the figures, at what the segment needs, and whether it is still there */
 
 #define DONE 0
 #define CANNOT 3
@@ -92,9 +92,11 @@ static void on_look(uv_timer_t *timer)
     if (qp_quipud_agent_is_stale(loop->agent)) {
         qp_quipud_say(QP_QUIPUD_ERROR, "stops, for the segment %s was destroyed", loop->agent->config.segment);
         end(loop, CANNOT);
-    } else if (qp_quipud_watch(loop->agent)) {
-        qp_quipud_notify_status(loop->agent->status);
+        return;
     }
+    if (qp_quipud_watch(loop->agent))
+        qp_quipud_notify_status(loop->agent->status);
+    qp_quipud_agent_upkeep(loop->agent);
 }
 
 static void on_watchdog(uv_timer_t *timer)
@@ -124,8 +126,10 @@ static void on_saved(uv_work_t *work, int status)
     struct loop *loop = work->data;
     tell_time(loop);
     loop->is_saving = false;
-    if (!status)
-        say_saved(loop);
+    if (status)
+        return;
+    say_saved(loop);
+    qp_quipud_agent_saved(loop->agent, !loop->save_error);
 }
 
 /* One at a time: on a slow disk the next one is due when it is done. */

@@ -3,7 +3,10 @@
  * their frames. */
 #include "api.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "sync/core.h"
 #include "sync/dump.h"
@@ -314,6 +317,116 @@ static void test_a_file_that_speaks_twice_of_a_stream(void **state)
     close_host(&host);
 }
 
+/* ---- the file's name ------------------------------------------------------------------------------------------------- */
+
+static bool files_need_names;
+int __real_open(const char *name, int flags, ...);
+int __wrap_open(const char *name, int flags, ...);
+
+/* As file systems answer that have no files without a name. */
+int __wrap_open(const char *name, int flags, ...)
+{
+    if (files_need_names && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    va_list more;
+    va_start(more, flags);
+    int fd = __real_open(name, flags, va_arg(more, mode_t));
+    va_end(more);
+    return fd;
+}
+
+/* How many files there are by names that begin with that of the dump. */
+static unsigned names(char last[256])
+{
+    char folder[sizeof path];
+    unsigned count = 0;
+    struct dirent *entry;
+    const char *base = strrchr(path, '/') + 1;
+    snprintf(folder, sizeof folder, "%.*s", (int)(base - path), path);
+    DIR *open_folder = opendir(folder);
+    assert_non_null(open_folder);
+    while ((entry = readdir(open_folder))) {
+        if (strncmp(entry->d_name, base, strlen(base)) != 0)
+            continue;
+        count++;
+        if (strlen(entry->d_name) > strlen(base))
+            snprintf(last, 256, "%s", entry->d_name);
+    }
+    closedir(open_folder);
+    return count;
+}
+
+static void save_on(struct host *host)
+{
+    struct qp_dump_figures figures;
+    char sentence[QP_DUMP_SENTENCE_BYTES];
+    while (qp_dump_save(host->q, path, &figures, sentence) == 0) {
+    }
+    _exit(1);
+}
+
+/* Whoever saves is killed, anywhere: what is there is whole, and files do not pile up. */
+static void test_a_killed_writer_leaves_no_rubbish(void **state)
+{
+    (void)state;
+    struct host host = make_host();
+    char last[256] = "", end[] = ".new";
+    unsigned kills = 100, whole = 0;
+    struct qp_dump_figures figures;
+    char sentence[QP_DUMP_SENTENCE_BYTES];
+    for (unsigned i = 0; i < 500; i++) {
+        char key[16];
+        assert_code(0, quipu_add(host.q, key, (size_t)snprintf(key, sizeof key, "k%u", i), 1));
+    }
+    unlink(path);
+    for (unsigned i = 0; i < kills; i++) {
+        pid_t child = api_fork();
+        if (child == 0)
+            save_on(&host);
+        for (volatile unsigned spin = 0; spin < 20000 * (i % 50); spin++) {
+        }
+        api_kill(child);
+        unsigned count = names(last);
+        assert_true(count <= 2);
+        assert_true(last[0] == 0 || strcmp(last + strlen(last) - strlen(end), end) == 0);
+        if (access(path, R_OK) == 0) {
+            assert_code(0, qp_dump_load(host.q, path, &figures, sentence));
+            whole += figures.keys == 500;
+        }
+    }
+    assert_true(whole > kills / 4);
+    assert_code(0, qp_dump_save(host.q, path, &figures, sentence));
+    assert_int_equal(1, names(last));
+    close_host(&host);
+    unlink(path);
+}
+
+static void test_where_files_need_names(void **state)
+{
+    (void)state;
+    struct host host = make_host();
+    char last[256];
+    struct qp_dump_figures figures;
+    char sentence[QP_DUMP_SENTENCE_BYTES];
+    assert_code(0, quipu_add(host.q, KEY("a"), 1));
+    files_need_names = true;
+    assert_code(0, qp_dump_save(host.q, path, &figures, sentence));
+    assert_int_equal(1, names(last));
+    assert_code(0, qp_dump_load(host.q, path, &figures, sentence));
+    assert_int_equal(1, figures.keys);
+    unlink(path);
+    assert_int_equal(0, mkdir(path, 0700));
+    for (int i = 0; i < 2; i++) {
+        files_need_names = i == 0;
+        assert_code(-EISDIR, qp_dump_save(host.q, path, &figures, sentence));
+        assert_int_equal(1, names(last)); /* the folder */
+    }
+    rmdir(path);
+    close_host(&host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +436,8 @@ int main(void)
         cmocka_unit_test(test_a_host_from_an_old_file_joins),
         cmocka_unit_test(test_a_stream_with_a_hole_is_not_claimed),
         cmocka_unit_test(test_a_file_that_speaks_twice_of_a_stream),
+        cmocka_unit_test(test_a_killed_writer_leaves_no_rubbish),
+        cmocka_unit_test(test_where_files_need_names),
     };
     return cmocka_run_group_tests(tests, name_file, remove_file);
 }
