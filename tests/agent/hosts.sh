@@ -6,12 +6,13 @@
 quipu=$build/bin/quipu
 quipud=$build/bin/quipud
 scratch=$(mktemp -d -p /dev/shm quipu-agent-test.XXXXXX)
-declare -A agent_of=() key_of=() port_of=() peers_of=()
+declare -A agent_of=() key_of=() port_of=() peers_of=() clock_of=()
+round_ms=${round_ms:-20} # of all agents
 
 clean_up() {
     local pid
     for pid in "${agent_of[@]}"; do
-        kill -KILL "$pid" 2>/dev/null
+        { kill -KILL "$pid" && wait "$pid"; } 2>/dev/null
     done
     rm -rf "$scratch" "/dev/shm/quipu.agent-test-$$".*
 }
@@ -22,6 +23,17 @@ trap 'exit 130' INT TERM HUP
 touch "$scratch/out" "$scratch/err"
 
 segment_of() { echo "agent-test-$$.$1"; }
+
+# What runs on a host runs by its clock: that of the machine, or what clock_of says of it (clock.c).
+with_clock() { # HOST COMMAND...
+    local clock=${clock_of[$1]-}
+    shift
+    if [ -n "$clock" ]; then
+        LD_PRELOAD=$build/tests/agent/libagent_clock.so QUIPU_TEST_CLOCK=$clock "$@"
+    else
+        "$@"
+    fi
+}
 
 # Until the condition holds; false after a minute in which it never did.
 wait_for() { # CONDITION...
@@ -53,8 +65,8 @@ configure() { # HOST "PEER..." [MORE]
     local host=$1 peer
     peers_of[$host]=$2
     {
-        printf '[agent]\nsegment = %s\nlisten = tcp://127.0.0.1:%s\nkey_file = %s\nround_ms = 20\nlog_level = debug\n' \
-            "$(segment_of "$host")" "${port_of[$host]}" "$scratch/$host.key"
+        printf '[agent]\nsegment = %s\nlisten = tcp://127.0.0.1:%s\nkey_file = %s\nround_ms = %s\nlog_level = debug\n' \
+            "$(segment_of "$host")" "${port_of[$host]}" "$scratch/$host.key" "$round_ms"
         printf '%b' "${3:-}"
         for peer in $2; do
             printf '\n[peer %s]\nkey = %s\nendpoint = tcp://127.0.0.1:%s\nrelay = yes\n' "$peer" "${key_of[$peer]}" "${port_of[$peer]}"
@@ -68,7 +80,7 @@ said() { # HOST REGEX: since its agent was started last
 
 start() { # HOST: an agent, which has said that it listens
     : >"$scratch/$1.log" # here, for what an earlier one said is read until the new one is there
-    "$quipud" --config "$scratch/$1.conf" 2>>"$scratch/$1.log" &
+    with_clock "$1" exec "$quipud" --config "$scratch/$1.conf" 2>>"$scratch/$1.log" &
     agent_of[$1]=$!
     wait_for said "$1" 'listens at' || { cat "$scratch/$1.log" >>"$scratch/err"; return 1; }
 }
@@ -83,7 +95,7 @@ stop() { # HOST [SIGNAL]
 on() { # HOST VERB...
     local host=$1
     shift
-    "$quipu" -s "$(segment_of "$host")" "$@"
+    with_clock "$host" "$quipu" -s "$(segment_of "$host")" "$@"
 }
 
 total_is() { # HOST KEY TOTAL
