@@ -4,8 +4,9 @@
 # - counts an access log (combined format) with it, by address and by path, in four processes that share every counter. One
 #   of them is killed in the middle;
 # - limits it: so many requests a minute for each address, by the clock of the log, again in four processes.
-# Every total and every denial is then compared with what awk computes on its own. Exit status 0: they are equal, but for the one request
-# that was in flight at the kill.
+# Every total and every denial is then compared with what awk computes on its own. Then two hosts, played on this machine, share
+# counters and a limit (two-hosts.sh). Exit status 0: all totals are what they must be, but for the one request that was in flight at
+# the kill.
 #
 # Without LOG: ../shared/data/access.log beside the checkout, if there is one, else a log made up on the spot.
 # QUIPU_GENERATE=1 has one made up in any case. KEEP=1 leaves the segments in place. BUILD_DIR is another place for the
@@ -191,6 +192,11 @@ if ! diff "$scratch/top_by_awk" "$scratch/top_columns" >"$scratch/differences"; 
 fi
 echo "awk computes the same: $(cat "$scratch/replayed_by_awk"),"
 echo "and DENIED and TOTAL (in the last minute of the log) of all $(wc -l <"$scratch/top_by_awk") addresses as quipu top shows them."
+
+# ---- two hosts -------------------------------------------------------------------------------------------------------
+
+say "Two hosts that share their counters (examples/two-hosts.sh)"
+BUILD_DIR=$build ./examples/two-hosts.sh
 
 # ---- what next -------------------------------------------------------------------------------------------------------
 

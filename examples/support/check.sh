@@ -4,20 +4,8 @@
 # theirs; quipu, the tool; segment, its name; workers, a function that prints the pids of the workers.
 # shellcheck shell=bash disable=SC2154 # those are the caller's
 
-now_ms() {
-    local now=$EPOCHREALTIME
-    echo $((${now/[.,]/} / 1000))
-}
-
-# until_true MS COMMAND...: runs the command again and again until it succeeds; fails after so many ms without.
-until_true() {
-    local deadline=$(($(now_ms) + $1))
-    shift
-    until "$@"; do
-        [ "$(now_ms)" -lt "$deadline" ] || return 1
-        sleep 0.02
-    done
-}
+# shellcheck source=wait.sh
+. "$(dirname "${BASH_SOURCE[0]}")/wait.sh"
 
 # A port nobody listens at.
 free_port() {
