@@ -281,24 +281,28 @@ static void a_name_that_was_left_goes_back(void **unused)
     rig_end(&rig);
 }
 
+/* Host 1, a relay, says by which key a replica has come to it. */
+static void tell_name(struct rig *rig, uint64_t replica, uint64_t key_hash)
+{
+    struct qp_frame frame;
+    uint64_t mark = qp_stream_mark(rig->core[0], rig_peer(rig, 0, 1));
+    rig_frame(rig, 1, &frame, QP_FRAME_DELTA);
+    frame.base = mark;
+    frame.upto = mark + 1;
+    struct qp_wire_record known = {.kind = QP_RECORD_KNOWN, .sequence = mark + 1, .replica = replica, .hash = key_hash};
+    hand_over(rig, &frame, &known);
+    assert_int_equal(qp_stream_mark(rig->core[0], rig_peer(rig, 0, 1)), mark + 1);
+}
+
 /* A relay's word alone takes no name from a key that has only that one. */
 static void a_relay_alone_takes_no_name_away(void **unused)
 {
     (void)unused;
     struct rig rig;
-    struct qp_frame frame;
     rig_begin(&rig, 3, NULL);
     rig_rounds(&rig, 3);
-    uint64_t mark = qp_stream_mark(rig.core[0], rig_peer(&rig, 0, 1));
-    rig_frame(&rig, 1, &frame, QP_FRAME_DELTA);
-    frame.base = mark;
-    frame.upto = mark + 1;
     const struct qp_peer_config *liar = &rig_peer(&rig, 0, 1)->config;
-    struct qp_wire_record known = {.kind = QP_RECORD_KNOWN,
-                                   .sequence = mark + 1,
-                                   .replica = rig_replica(2),
-                                   .hash = qp_wire_hash(liar->key, sizeof liar->key)};
-    hand_over(&rig, &frame, &known);
+    tell_name(&rig, rig_replica(2), qp_wire_hash(liar->key, sizeof liar->key));
     struct qp_frame hello;
     rig_frame(&rig, 1, &hello, QP_FRAME_HELLO);
     hello.sender = rig_replica(2);
@@ -306,7 +310,6 @@ static void a_relay_alone_takes_no_name_away(void **unused)
     hand_over(&rig, &hello, NULL);
     assert_int_equal(rig_peer(&rig, 0, 1)->figures.conflicts, 1);
     assert_int_equal(rig.core[0]->ledger->replica[rig_peer(&rig, 0, 2)->replica_index].id, rig_replica(2));
-    assert_int_equal(qp_stream_mark(rig.core[0], rig_peer(&rig, 0, 1)), mark + 1);
     rig_add(&rig, 2, "a", 1);
     rig_rounds(&rig, 3);
     assert_int_equal(rig_total(&rig, 0, "a"), 1);
@@ -318,16 +321,9 @@ static void a_name_is_not_kept_for_a_stranger(void **unused)
 {
     (void)unused;
     struct rig rig;
-    struct qp_frame frame;
     rig_begin(&rig, 3, NULL);
     rig_rounds(&rig, 3);
-    uint64_t mark = qp_stream_mark(rig.core[0], rig_peer(&rig, 0, 1));
-    rig_frame(&rig, 1, &frame, QP_FRAME_DELTA);
-    frame.base = mark;
-    frame.upto = mark + 1;
-    struct qp_wire_record known = {.kind = QP_RECORD_KNOWN, .sequence = mark + 1, .replica = 0x7777, .hash = 12345};
-    hand_over(&rig, &frame, &known);
-    assert_int_equal(qp_stream_mark(rig.core[0], rig_peer(&rig, 0, 1)), mark + 1);
+    tell_name(&rig, 0x7777, 12345);
     rig_kill(&rig, 1); /* nobody contradicts */
     rig_kill(&rig, 2);
     rig_new_segment(&rig, 2, 0x7777);
