@@ -97,6 +97,7 @@ struct qp_peer {
         bool is_register;
     } owed[QP_REFUSED_MAX];     /* keys: what it said of them was refused here, and it has not said it again yet */
     uint64_t owed_from;         /* what was refused in former lives was at or below this place of its stream: it comes again */
+    uint64_t cured_ms;          /* when it began to take a snapshot from us last, in this life of the core */
     struct qp_giving *giving;   /* a snapshot on its way to it (core_snapshot.c); NULL: none */
     struct qp_repairing *repair; /* core_digest.c; NULL: none */
     uint64_t whole_ms;          /* core_figures.c: what it had counted by then is here; 0: nothing is known to be */

@@ -93,15 +93,30 @@ int qp_replica_learn(struct qp_core *core, uint64_t id)
     return learn(core, id, true, 0);
 }
 
+/* Whether it has come back to us, and has begun to take a snapshot from us, a shorter time ago than silence lasts until
+ * somebody is given up. */
+static bool has_come_back(const struct qp_core *core, uint32_t index)
+{
+    for (uint32_t i = 0; i < core->peer_high; i++) {
+        const struct qp_peer *peer = &core->peer[i];
+        if (peer->used && peer->replica_index == index && peer->cured_ms && core->now_ms >= peer->cured_ms &&
+            core->now_ms - peer->cured_ms < core->config.forget_after_ms)
+            return true;
+    }
+    return false;
+}
+
 /* Whom the relay has given up is given up here too, if only the relay has told us of it, or if we hold what the relay
- * holds and nothing else: should it come back, it is cured by a snapshot. */
+ * holds and nothing else: should it come back, it is cured by a snapshot. But not who has come back to us: if many who
+ * were cut off from each other for long meet again, each has given up all others, and each snapshot that cures one of
+ * this would give it back to him from another one, without end. */
 void qp_replica_heard_of(struct qp_core *core, const struct qp_wire_record *record)
 {
     int index = learn(core, record->replica, true, record->is_retired ? QP_REPLICA_RETIRED : 0);
     if (index <= 0)
         return;
     struct qp_replica *replica = &core->ledger->replica[index];
-    if (record->is_retired && !core->ledger->joined)
+    if (record->is_retired && !core->ledger->joined && !has_come_back(core, (uint32_t)index))
         qp_ledger_put(&replica->flags, (replica->flags | QP_REPLICA_RETIRED) & ~QP_REPLICA_RETURNED);
     qp_replica_vouch(core, record->replica, record->hash);
 }
@@ -218,6 +233,7 @@ static void bind_key(struct qp_core *core, struct qp_peer *peer, uint32_t index)
     qp_ledger_put(&replica->flags, replica->flags & ~QP_REPLICA_REPLACED);
     peer->replica_index = index;
     peer->incarnation = 0;
+    peer->cured_ms = 0;
     forget_stream(peer);
     qp_stream_owes_nothing(core, peer);
     qp_stream_begin_again(core, peer, 0);

@@ -201,6 +201,7 @@ static void begin(struct qp_core *core, struct qp_peer *peer, struct qp_giving *
         return;
     }
     giving->again = frame->cursor;
+    peer->cured_ms = core->now_ms;
     qp_ledger_put(&replica->flags, replica->flags & ~(QP_REPLICA_RETIRED | QP_REPLICA_RETURNED));
     qp_ledger_put(&replica->announced, 0);
     qp_stream_tell(core, qp_subject_replica(core, peer->replica_index));

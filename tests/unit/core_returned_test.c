@@ -192,6 +192,53 @@ static void who_is_announced_is_waited_for(void **unused)
     rig_end(&rig);
 }
 
+/* ---- all have given up all others --------------------------------------------------------------------------------------- */
+
+static unsigned nothing_arrives(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)rig, (void)from, (void)to, (void)head, (void)bytes, (void)count;
+    return 0;
+}
+
+/* One in ten is lost, so that not all do the same at the same time. */
+static unsigned one_in_ten_is_lost(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)from, (void)to, (void)head, (void)bytes, (void)count;
+    rig->arg = rig->arg * UINT64_C(6364136223846793005) + 1442695040888963407;
+    return (rig->arg >> 33) % 10 != 0;
+}
+
+static unsigned given_up_somewhere(struct rig *rig)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < rig->hosts; i++)
+        for (unsigned j = 0; j < rig->hosts; j++)
+            count += i != j && (flags_at(rig, i, j) & QP_REPLICA_RETIRED);
+    return count;
+}
+
+/* Each has to take a snapshot from each at most, and with it comes whom the giver has given up: that must not undo
+ * what was done. */
+static void who_were_all_cut_off_from_each_other_meet_again(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 10, 0);
+    rig.fate = nothing_arrives;
+    pass(&rig, 3 * FORGET_MS / 100);
+    assert_int_equal(given_up_somewhere(&rig), 90);
+    rig.fate = one_in_ten_is_lost;
+    pass(&rig, 1200);
+    assert_int_equal(given_up_somewhere(&rig), 0);
+    for (unsigned i = 0; i < rig.hosts; i++) {
+        assert_true(rig.core[i]->ledger->joined);
+        rig_add(&rig, i, "a", 1);
+    }
+    pass(&rig, 50);
+    rig_assert_all(&rig, "a", 10);
+    rig_end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +247,7 @@ int main(void)
         cmocka_unit_test(who_finds_a_host_gone_brings_nothing_back),
         cmocka_unit_test(whom_a_joiner_announces_brings_nothing_back),
         cmocka_unit_test(who_is_announced_is_waited_for),
+        cmocka_unit_test(who_were_all_cut_off_from_each_other_meet_again),
     };
     return cmocka_run_group_tests_name("core_returned", tests, NULL, NULL);
 }
