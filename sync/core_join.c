@@ -28,6 +28,7 @@
 #define SILENT_RESENDS 8          /* without a chunk for so many requests: another giver */
 #define OBEY_AGAIN_ROUNDS 20      /* a fence that was told before our last join was heard of is out of date */
 #define INSIST_MS 60000           /* or forget_after, if that is less */
+#define ASKED_IN_VAIN 4           /* so often, and who knows less than he is asked */
 #define NOBODY UINT32_MAX
 
 struct qp_taking {
@@ -42,6 +43,7 @@ struct qp_taking {
     bool ask;
     uint64_t ignorant_ms[QP_PEERS_MAX]; /* when a peer was found to know nothing of what our file has; 0: not */
     bool knows_less[QP_PEERS_MAX]; /* of one of the streams that our file knows of, a peer was found to know nothing */
+    uint8_t asked[QP_PEERS_MAX];   /* how often a peer was, from the beginning or after a silence */
     struct qp_known_list knows; /* the giver; nothing: the first chunk is still to come */
 };
 
@@ -227,10 +229,16 @@ static void raise_knowledge(struct qp_core *core)
 
 /* ---- asking --------------------------------------------------------------------------------------------------------------------------- */
 
+static void count_asked(struct qp_taking *taking, uint32_t number)
+{
+    taking->asked[number] += taking->asked[number] < ASKED_IN_VAIN;
+}
+
 static void ask_from_start(struct qp_core *core, struct qp_peer *peer)
 {
     struct qp_taking *taking = core->taking;
     forget_confirmations(core);
+    count_asked(taking, peer->number);
     taking->giver = peer->number;
     taking->giver_replica = id_of(core, peer);
     taking->number++;
@@ -256,12 +264,13 @@ static bool nobody_knows(const struct qp_core *core)
     return all || waited_ms(core) >= core->config.forget_after_ms;
 }
 
-/* Whether somebody who could be asked may know of all of it. */
+/* Whether somebody who could be asked may know of all of it. Who gives nothing, however often, must not keep us from
+ * those who do. */
 static bool others_may_know(const struct qp_core *core)
 {
     for (uint32_t i = 0; i < core->peer_high; i++)
         if (qp_peer_may_give(&core->peer[i]) && qp_peer_is_reached(core, &core->peer[i]) && !core->taking->ignorant_ms[i] &&
-            !core->taking->knows_less[i])
+            !core->taking->knows_less[i] && core->taking->asked[i] < ASKED_IN_VAIN)
             return true;
     return false;
 }
@@ -316,6 +325,7 @@ static void round_taking(struct qp_core *core)
         return;
     }
     if (core->now_ms - taking->progress_ms >= (uint64_t)SILENT_RESENDS * core->config.resend_ms) {
+        count_asked(taking, taking->giver);
         struct qp_peer *other = choose_giver(core);
         if (other && other != giver) {
             ask_from_start(core, other);

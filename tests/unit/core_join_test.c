@@ -416,11 +416,19 @@ static void an_old_file_that_nobody_knows_of_is_news(void **unused)
     rig_end(&rig);
 }
 
-/* Host 0 knows of one of two streams in host 2's file, host 1 of both: he is asked, if he is there. */
+static unsigned host_1_gives_nothing(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
+{
+    (void)rig, (void)to, (void)bytes, (void)count;
+    return !(from == 1 && head->type == QP_FRAME_CHUNK);
+}
+
+/* Host 0 knows of one of two streams in host 2's file, host 1 of both: he is asked, if he is there. But not for ever,
+ * if nothing comes. */
 static void who_knows_all_of_an_old_file_gives(void **unused)
 {
     (void)unused;
-    for (unsigned is_there = 0; is_there <= 1; is_there++) {
+    for (unsigned turn = 0; turn <= 2; turn++) {
+        unsigned is_there = turn > 0, is_mute = turn > 1;
         struct rig rig;
         begin(&rig, 3, 2);
         for (unsigned host = 0; host < 3; host++) {
@@ -434,9 +442,12 @@ static void who_knows_all_of_an_old_file_gives(void **unused)
         }
         rig_rounds(&rig, 5);
         rig_start(&rig, 2);
+        rig.fate = is_mute ? host_1_gives_nothing : NULL;
         rig_rounds(&rig, 60);
-        assert_true(has_joined(&rig, 2));
+        assert_int_equal(has_joined(&rig, 2), !is_mute);
         assert_true(is_there ? rig.core[1]->figures.chunks_out > 0 : rig.core[0]->figures.chunks_out > 0);
+        rig_rounds(&rig, 180);
+        assert_true(has_joined(&rig, 2));
         rig_end(&rig);
     }
 }
