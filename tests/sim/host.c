@@ -276,6 +276,7 @@ void sim_host_start(struct sim_host *host)
     struct sim *sim = host->sim;
     const struct sim_profile *p = &sim->profile;
     host->up_at_ms = 0;
+    host->has_had_round = false;
     if (host->hostile)
         return;
     struct qp_core_config config = {.cluster = 77,
@@ -351,9 +352,11 @@ static void drain(struct sim_host *host)
     }
 }
 
-static bool begin_call(struct sim_host *host)
+/* The first frame after a start, or after a join, may be taken in before the first round: then one call harvests and
+ * merges, and what it published in between is not seen by who looks when it is over. So nobody is killed in it. */
+static bool begin_call(struct sim_host *host, bool is_frame)
 {
-    bool armed = host->sim->trouble && sim_trouble_arm(host);
+    bool armed = host->sim->trouble && (host->has_had_round || !is_frame) && sim_trouble_arm(host);
     if (armed)
         sim_store_watch(host->store, NULL, NULL);
     return armed;
@@ -373,11 +376,14 @@ void sim_host_tick(struct sim_host *host, uint32_t plan)
         return;
     uint64_t due = sim->now_ms + sim->profile.round_ms;
     if (!host->paused) {
-        bool armed = begin_call(host);
+        struct qp_core_figures figures;
+        bool armed = begin_call(host, false);
         due = qp_core_on_tick(host->core, sim_host_now(host)) - (uint64_t)host->lead_ms;
         end_call(host, armed);
         if (!host->core)
             return;
+        qp_core_figures(host->core, &figures);
+        host->has_had_round = figures.joined;
     }
     sim_queue_put(&sim->queue, (struct sim_event){.at_ms = (int64_t)(due - sim->now_ms) > 0 ? due : sim->now_ms + 1,
                                                   .kind = SIM_EVENT_TICK,
@@ -394,7 +400,7 @@ void sim_host_frame(struct sim_host *host, const struct sim_frame *frame)
     }
     if (!host->core || host->paused || host->peer_of[frame->from] == UINT32_MAX)
         return;
-    bool armed = begin_call(host);
+    bool armed = begin_call(host, true);
     sim_hostile_count(host, frame->from, &before);
     qp_core_on_message(host->core, host->peer_of[frame->from], frame->bytes, frame->count, sim_host_now(host));
     sim_hostile_judge(host, frame, &before);

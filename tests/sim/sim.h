@@ -18,6 +18,7 @@ struct sim_host {
     bool member;      /* in the others' configuration, and they in its own */
     bool paused;      /* the agent stands still, frames to it are lost */
     bool hostile;     /* has a good key; its agent is not ours (hostile.c) */
+    bool has_had_round; /* its agent, since it started or joined */
     bool in_verb;     /* one of its processes changes a key, not its agent */
     bool relay;
     uint32_t wire_version;
