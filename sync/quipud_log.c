@@ -71,6 +71,12 @@ void qp_quipud_log_time(uint64_t now_ms)
         close_spell();
 }
 
+void qp_quipud_log_anew(void)
+{
+    close_spell();
+    log_state.said_count = 0;
+}
+
 /* The place of a sentence: its own, or the one of what was said longest ago. */
 static struct said *place_of(const char *sentence)
 {

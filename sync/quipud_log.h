@@ -16,6 +16,9 @@ void qp_quipud_log_level(enum qp_quipud_level level);
 /* The time of what is said from now on: ms of any clock that goes forward. */
 void qp_quipud_log_time(uint64_t now_ms);
 
+/* What was said is said again when it happens again: somebody asks, and looks. */
+void qp_quipud_log_anew(void);
+
 /* Says it. The same sentence is said once a minute, with how often it was left out since; of all sentences so many
  * in ten seconds, and then how many were left out. So a sentence of what may happen often has no number in it that
  * changes each time. */

@@ -175,6 +175,7 @@ static void on_reload(uv_signal_t *signal, int number)
     struct loop *loop = signal->data;
     (void)number;
     tell_time(loop);
+    qp_quipud_log_anew(); /* who reloads twice within a minute gets two answers */
     qp_quipud_notify_reloading(uv_hrtime() / 1000);
     if (qp_quipud_config_read(loop->path, &loop->wanted, say_mistake, NULL)) {
         qp_quipud_say(QP_QUIPUD_ERROR, "the configuration stays as it was");

@@ -104,6 +104,22 @@ static void test_flood(void **state)
     assert_int_equal(1, lines("it goes on"));
 }
 
+/* Who asks for it hears again what was said already, and what there was no room for. */
+static void test_anew(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < FLOOD; i++)
+        qp_quipud_say(QP_QUIPUD_WARNING, "stranger %u knocks", i);
+    unsigned said = lines("knocks");
+    qp_quipud_log_anew();
+    qp_quipud_say(QP_QUIPUD_WARNING, "stranger %u knocks", 0);
+    qp_quipud_say(QP_QUIPUD_WARNING, "stranger %u knocks", 0);
+    assert_int_equal(2, lines("stranger 0 knocks"));
+    assert_int_equal(0, lines("more since"));
+    assert_int_equal(1, lines("more sentences were left out"));
+    assert_int_equal(said + 2, lines(""));
+}
+
 /* A long one is cut, and whatever it quotes, it stays one line. */
 static void test_long(void **state)
 {
@@ -126,6 +142,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_levels, begin, end),
         cmocka_unit_test_setup_teardown(test_again, begin, end),
         cmocka_unit_test_setup_teardown(test_flood, begin, end),
+        cmocka_unit_test_setup_teardown(test_anew, begin, end),
         cmocka_unit_test_setup_teardown(test_long, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
