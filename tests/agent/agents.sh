@@ -173,12 +173,6 @@ test_gone_segment() {
     make_segment a
 }
 
-reload() { # HOST
-    : >"$scratch/$1.log"
-    kill -HUP "${agent_of[$1]}"
-    wait_for said "$1" 'configuration (was read again|stays as it was)'
-}
-
 test_reload() {
     make_host c
     configure c a

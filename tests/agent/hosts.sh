@@ -8,6 +8,7 @@ quipud=$build/bin/quipud
 scratch=$(mktemp -d -p /dev/shm quipu-agent-test.XXXXXX)
 declare -A agent_of=() key_of=() port_of=() peers_of=() clock_of=()
 round_ms=${round_ms:-20} # of all agents
+more_settings=${more_settings:-} # of all agents that speak decides on
 
 clean_up() {
     local pid
@@ -109,5 +110,69 @@ totals_are() { # KEY TOTAL HOST...
         wait_for total_is "$host" "$key" "$total" && continue
         { on "$host" get "$key"; tail -n 5 "$scratch/$host.log"; } >>"$scratch/err" 2>&1
         return 1
+    done
+}
+
+is_gone() { # HOST KEY: it was deleted, or never there
+    on "$1" get "$2" >"$scratch/is_gone" 2>&1
+    [ $? -eq 1 ] && grep -q 'there is no such key' "$scratch/is_gone"
+}
+
+figure() { # HOST NAME: of stat
+    on "$1" stat --json | sed -nE "s/.*\"$2\": ([0-9]+).*/\1/p"
+}
+
+figure_is() { # HOST NAME VALUE
+    [ "$(figure "$1" "$2")" = "$3" ]
+}
+
+told() { # HOST: its agent has seen all that was counted there
+    wait_for figure_is "$1" marks 0
+}
+
+forgotten() { # HOST: all that was deleted is known to all
+    wait_for figure_is "$1" tombstones_waiting 0
+}
+
+held() { # HOST [PREFIX]: what is held there, key by key
+    on "$1" list --json "${2:-}" | sed -nE 's/.*("key": .*"total": -?[0-9]+).*("epoch": [0-9]+).*/\1 \2/p' | sort
+}
+
+hold_the_same() { # PREFIX HOST...
+    local first=$2 host prefix=$1
+    shift 2
+    held "$first" "$prefix" >"$scratch/held"
+    for host in "$@"; do
+        held "$host" "$prefix" | cmp -s - "$scratch/held" || return 1
+    done
+}
+
+reload() { # HOST
+    : >"$scratch/$1.log"
+    kill -HUP "${agent_of[$1]}"
+    wait_for said "$1" 'configuration (was read again|stays as it was)'
+}
+
+# Who speaks with whom from now on: all others are cut off. Agents at work read their configurations again.
+speak() { # HOST-HOST...
+    local host pair peers
+    for host in "${!key_of[@]}"; do
+        peers=
+        for pair in "$@"; do
+            case $pair in
+            "$host"-*) peers+=" ${pair#*-}" ;;
+            *-"$host") peers+=" ${pair%-*}" ;;
+            esac
+        done
+        [ "$peers" != "${peers_of[$host]-none}" ] || continue
+        configure "$host" "$peers" "$more_settings"
+        [ -z "${agent_of[$host]-}" ] || reload "$host"
+    done
+}
+
+start_all() { # of all hosts, the agents that are not at work
+    local host
+    for host in "${!key_of[@]}"; do
+        [ -n "${agent_of[$host]-}" ] || start "$host" || return 1
     done
 }
