@@ -7,7 +7,8 @@
  *
  * A and B are segments. A prober adds 1 on one host and looks at the other one until it is there; there are some in each
  * direction, out of step with each other and with the rounds of gossip. Lines: `staleness_us N` or `staleness lost` a
- * probe; `load HOST admitted N denied N windows N` a worker, `worked_ms N` in all. */
+ * probe; `load HOST admitted N denied N windows N` a worker, `worked_ms N` in all; `rounds COUNT MEDIAN P99` a host, as its
+ * agent counts from a harvest until the other one has acknowledged it. */
 #include "runtime/quipu.h"
 
 #include <errno.h>
@@ -153,6 +154,22 @@ static void start_workers(char **segments, const char *key, pid_t *worker)
     }
 }
 
+static int print_rounds(const struct quipu_peer *peer, void *arg)
+{
+    (void)arg;
+    printf("rounds %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", peer->took_count, peer->took_median, peer->took_p99);
+    return 0;
+}
+
+static void say_rounds(const char *segment)
+{
+    struct quipu *q = open_segment(segment);
+    int error = quipu_peers(q, print_rounds, NULL);
+    if (error)
+        fail(segment, error);
+    quipu_close(q);
+}
+
 /* 0: all of them ended well. */
 static int wait_for(const pid_t *child, int count)
 {
@@ -182,5 +199,9 @@ int main(int argc, char **argv)
         board->ends = true;
     }
     failed |= wait_for(prober, 2 * PROBERS);
+    if (is_load) {
+        say_rounds(argv[1]);
+        say_rounds(argv[2]);
+    }
     return failed ? 3 : 0;
 }
