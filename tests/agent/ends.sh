@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 # ends.sh BUILD_DIR: what is hard to end well, from end to end through agents: resets, deletes and old news, with hosts that are cut off
 # from each other. Who is cut off and who speaks is set by configurations, read again at SIGHUP; an agent that is away was killed.
-# shellcheck disable=SC2154,SC2034,SC2317 # status is of shell_support.sh; more_settings is for hosts.sh; conditions are called through verdict
+# shellcheck disable=SC2154,SC2034,SC2317,SC2016 # status is of shell_support.sh; settings are for hosts.sh; conditions are called through verdict
 set -uo pipefail
 export LC_ALL=C
 build=$(realpath -e -- "${1:-build}")
+round_ms=50 # ten of them without a word from anybody, and a new host begins alone
 # shellcheck source=tests/agent/hosts.sh
 . "$(dirname "$0")/hosts.sh"
 more_settings='digest_ms = 200\ntombstone_grace_s = 1\n'
