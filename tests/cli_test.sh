@@ -97,14 +97,12 @@ test_usage() {
     misuses 'an unknown option of a verb' 'quipu get: unrecognized option' "$quipu" get a --counters=3
     misuses 'too few words' 'too few arguments' "$quipu" get
     misuses 'too many words' 'too many arguments' "$quipu" get a b
-    for verb in peers enter; do
-        refuses "absent: $verb" 2 "\`$verb\` is not a verb.*" "$quipu" "$verb"
-    done
+    refuses 'absent: enter' 2 '`enter` is not a verb.*' "$quipu" enter
     misuses 'absent: create --counters-max' 'unrecognized option' "$quipu" create --counters-max=9
     run "$quipu" --help
     verdict '--help' test "$status" -eq 0 -a ! -s "$scratch/err"
     sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' "$scratch/out" >"$scratch/verbs"
-    verdict '--help names the seventeen verbs' test "$(wc -l <"$scratch/verbs")" -eq 17
+    verdict '--help names the eighteen verbs' test "$(wc -l <"$scratch/verbs")" -eq 18
     while read -r verb; do
         run "$quipu" "$verb" --help
         verdict "$verb --help" grep -q "^Usage: quipu $verb" "$scratch/out"
@@ -303,6 +301,14 @@ test_care() {
         "$quipu" --json stat
     answers 'stat: nobody is told' 0 '[j[n] for n in ("gossip", "replicas", "replicas_retired", "stream_sequence", "tombstones_waiting", "graves", "marks")] == [0] * 7' \
         "$quipu" stat --json
+    answers 'stat: without an agent' 0 'j["agent_present"] == j["agent_rounds"] == j["agent_over_admission"] == 0 and j["agent_silent_ms"] is None' \
+        "$quipu" stat --json
+    run "$quipu" peers
+    verdict 'peers: without an agent' \
+        [ "$status" -eq 1 -a "$(sed -n '1p;2s/ .*//p' "$scratch/out")" = $'no agent is at work, and none ever was\nSTATE' ]
+    answers 'peers --json' 1 'j["present"] == 0 and j["peers"] == [] and j["silent_ms"] is None and sorted(j["refused"]) == ["foreign", "full", "kind", "malformed", "old", "skew"]' \
+        "$quipu" peers --json
+    misuses 'peers: of none in particular' 'Too many arguments|too many' "$quipu" peers west
     prints 'check' $'sound\n' "$quipu" check
     answers 'check --json' 0 'j == {"sound": True}' "$quipu" check --json
     run "$quipu" reap
@@ -375,6 +381,7 @@ test_read_permission() {
     answers 'a reader: top --once' 0 '[k["key"] for k in j["keys"]] == ["a"]' "${as[@]}" top --once --interval 10 --json
     answers 'a reader: strategy list' 0 '[r["prefix"] for r in j] == ["a"]' "${as[@]}" strategy list --json
     answers 'a reader: stat' 0 'j["counters_used"] == 1' "${as[@]}" stat --json
+    answers 'a reader: peers' 1 'j["present"] == 0 and j["peers"] == []' "${as[@]}" peers --json
     prints 'a reader: check' $'sound\n' "${as[@]}" check
     for words in 'add a' 'set a 1' 'reset a' 'delete a' 'take a' 'strategy put a kind=counter' 'strategy drop a' 'reap'; do
         # shellcheck disable=SC2086 # the words are several

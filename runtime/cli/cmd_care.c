@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent_show.h"
 #include "json.h"
 #include "session.h"
 #include "verbs.h"
@@ -67,26 +68,30 @@ static uint64_t figure_of(const struct quipu_stat *stat, const struct figure *fi
     return *(const uint64_t *)((const char *)stat + figure->offset);
 }
 
-static void print_stat(const struct quipu_stat *stat)
+#define NAME_WIDTH 26
+
+static void print_stat(const struct quipu_stat *stat, const struct quipu_agent *agent)
 {
     char created[32] = "?";
     time_t seconds = (time_t)(stat->created_unix_ms / 1000);
     struct tm utc;
     if (gmtime_r(&seconds, &utc))
         strftime(created, sizeof created, "%Y-%m-%d %H:%M:%SZ", &utc);
-    printf("%-20s  %20s  made at, in UTC\n", "created", created);
-    printf("%-20s      %016" PRIx64 "  id of this segment's life\n", "replica", stat->replica);
+    printf("%-*s  %20s  made at, in UTC\n", NAME_WIDTH, "created", created);
+    printf("%-*s      %016" PRIx64 "  id of this segment's life\n", NAME_WIDTH, "replica", stat->replica);
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-        printf("%-20s  %20" PRIu64 "  %s\n", figures[i].name, figure_of(stat, &figures[i]), figures[i].meaning);
+        printf("%-*s  %20" PRIu64 "  %s\n", NAME_WIDTH, figures[i].name, figure_of(stat, &figures[i]), figures[i].meaning);
+    qp_cli_agent_print(agent, NAME_WIDTH);
 }
 
-static json_t *stat_json(const struct quipu_stat *stat)
+static json_t *stat_json(const struct quipu_stat *stat, const struct quipu_agent *agent)
 {
     json_t *answer = json_object();
     json_object_set_new(answer, "created_unix_ms", json_integer((json_int_t)stat->created_unix_ms));
     json_object_set_new(answer, "replica", qp_cli_json_replica(stat->replica));
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
         json_object_set_new(answer, figures[i].name, json_integer((json_int_t)figure_of(stat, &figures[i])));
+    qp_cli_agent_json(answer, "agent_", agent);
     return answer;
 }
 
@@ -98,13 +103,16 @@ int qp_cli_stat(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, ch
     if (status)
         return status;
     struct quipu_stat stat;
+    struct quipu_agent agent;
     int error = quipu_stat(q, &stat);
+    if (!error)
+        error = quipu_agent(q, &agent);
     quipu_close(q);
     if (error)
         return qp_cli_fail_segment(cli, error);
     if (cli->json)
-        return qp_cli_json_answer(stat_json(&stat));
-    print_stat(&stat);
+        return qp_cli_json_answer(stat_json(&stat, &agent));
+    print_stat(&stat, &agent);
     return QP_CLI_DONE;
 }
 

@@ -21,6 +21,7 @@ static const struct qp_cli_verb verbs[] = {
     {"list", "[PREFIX]", "Print every key, or those under a prefix.", qp_cli_list},
     {"top", "", "Show the busiest keys, live.", qp_cli_top},
     {"stat", "", "Print the segment's own figures.", qp_cli_stat},
+    {"peers", "", "Print how the agent stands with each other host.", qp_cli_peers},
     {"check", "", "Walk the segment and name the first broken invariant.", qp_cli_check},
     {"reap", "", "Clean up after dead processes until nothing is left to do.", qp_cli_reap},
     {"dump", "FILE", "Write what the segment counts to a file.", qp_cli_dump},

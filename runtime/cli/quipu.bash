@@ -36,7 +36,7 @@ _quipu_files() {
 }
 
 _quipu() {
-    local verbs='create destroy add get take set reset delete strategy list top stat check reap dump load replay'
+    local verbs='create destroy add get take set reset delete strategy list top stat peers check reap dump load replay'
     local common='-s --segment --json --trust-owner --help --usage --version'
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local verb='' subverb='' choices=''

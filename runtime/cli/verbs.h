@@ -14,6 +14,7 @@ qp_cli_run qp_cli_list;                                                         
 qp_cli_run qp_cli_top;                                                                   /* cmd_top.c */
 qp_cli_run qp_cli_replay;                                                                /* cmd_replay.c */
 qp_cli_run qp_cli_dump, qp_cli_load;                                                     /* cmd_dump.c */
+qp_cli_run qp_cli_peers;                                                                 /* cmd_peers.c */
 qp_cli_run qp_cli_stat, qp_cli_check, qp_cli_reap;                                       /* cmd_care.c */
 
 #endif
