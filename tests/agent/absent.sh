@@ -11,6 +11,7 @@ round_ms=50 # ten of them without a word from anybody, and a new host begins alo
 . "$(dirname "$0")/hosts.sh"
 more_settings='digest_ms = 200\ntombstone_grace_s = 1\nforget_after_s = 60\n'
 away=(x-y y-z x-z)
+replica= # x's
 rate=4 # of the clocks of those who forget: a quarter of a minute is one
 
 # ---- a host that was away too long: x, while y and z go on; what takes time goes on beside the other tests ---------------
@@ -31,6 +32,7 @@ begin_absence() {
     on x set colour 7
     verdict 'three hosts share counters' eval 'totals_are dead 10 x y z && totals_are again 5 x y z && totals_are kept 4 x y z && totals_are colour 7 y z'
     told x
+    replica=$(value_of x stat 'j["replica"]')
     stop x KILL
     on x add kept 4
     on x add again 2
@@ -42,7 +44,7 @@ begin_absence() {
 }
 
 end_absence() {
-    verdict 'he is not waited for any more' eval 'wait_for figure_is y replicas_retired 1 && wait_for figure_is z replicas_retired 1'
+    verdict 'he is not waited for any more' eval 'wait_for shows y peers "p[\"x\"][\"retired\"]" && wait_for shows z peers "p[\"x\"][\"retired\"]"'
     verdict 'what was deleted is forgotten' eval 'forgotten y && forgotten z'
     verdict 'and in the end even that it was' eval 'wait_for figure_is y graves 0 && wait_for figure_is z graves 0'
     start x
@@ -51,14 +53,15 @@ end_absence() {
     verdict 'also of what was deleted: that, and no more' totals_are again 2 x y z
     on x add dead 1
     verdict 'and counting goes on' totals_are dead 1 x y z
-    verdict 'he is waited for again, under the same name' eval 'wait_for figure_is y replicas_retired 0 && wait_for figure_is z replicas_retired 0 && figure_is y replicas 2'
+    verdict 'he is waited for again' eval 'wait_for figure_is y replicas_retired 0 && wait_for figure_is z replicas_retired 0'
+    verdict 'and is who he was' shows y peers "p['x']['replica'] == '$replica' and p['x']['joined'] and not p['x']['retired']"
 }
 
 # ---- a segment that is lost, and made anew under the same key --------------------------------------------------------
 
 test_lost_segment() {
     local lost began=$SECONDS
-    lost=$(on b stat --json | sed -nE 's/.*"replica": "([0-9a-f]+)".*/\1/p')
+    lost=$(value_of b stat 'j["replica"]')
     on a add visits 5
     on b add visits 7
     on b add gone 2
@@ -86,8 +89,10 @@ test_lost_segment() {
 
 # ---- a clock that is an hour ahead -----------------------------------------------------------------------------------
 
-skew_refused() { # HOST PEER
-    said "$1" "peer $2: items of its were refused: they are too far ahead of this host's clock"
+# The news of what is refused: counted, shown, and said.
+skew_is_shown() { # HOST PEER
+    shows "$1" peers "p['$2']['refused']['skew'] > 0 and p['$2']['up']" && shows "$1" stat 'j["agent_refused"]["skew"] > 0' &&
+        said "$1" "peer $2: items of its were refused: they are too far ahead of this host's clock"
 }
 
 test_clock_ahead() {
@@ -102,7 +107,7 @@ test_clock_ahead() {
     on c take l:x 300 >"$scratch/out"
     on c reset visits >"$scratch/out"
     told c
-    verdict 'what he counts is refused, and that is said' eval 'wait_for skew_refused a c && wait_for skew_refused b c'
+    verdict 'what he counts is refused, counted and shown' eval 'wait_for skew_is_shown a c && wait_for skew_is_shown b c'
     on a add honest 2
     on b add honest 3
     on a take l:x 10 >"$scratch/out"

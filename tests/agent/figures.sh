@@ -9,25 +9,6 @@ build=$(realpath -e -- "${1:-build}")
 # shellcheck source=tests/agent/hosts.sh
 . "$(dirname "$0")/hosts.sh"
 
-# Whether a Python expression is true of what a verb prints: j, and of peers p, by name.
-shows() { # HOST VERB EXPRESSION
-    on "$1" "$2" --json >"$scratch/json" 2>>"$scratch/err"
-    python3 -c 'import json, sys
-j = json.load(sys.stdin)
-p = {q["name"]: q for q in j["peers"]} if "peers" in j else {}
-sys.exit(0 if eval(sys.argv[1]) else 1)' "$3" <"$scratch/json" 2>>"$scratch/err" || {
-        cp "$scratch/json" "$scratch/out"
-        return 1
-    }
-}
-
-value_of() { # HOST VERB EXPRESSION
-    on "$1" "$2" --json | python3 -c 'import json, sys
-j = json.load(sys.stdin)
-p = {q["name"]: q for q in j["peers"]} if "peers" in j else {}
-print(eval(sys.argv[1]))' "$3"
-}
-
 count_for() { # HOST KEY TIMES: as many rounds have news, for each is seen on b before the next
     local i=0 to
     while [ $i -lt "$3" ]; do

@@ -118,6 +118,25 @@ is_gone() { # HOST KEY: it was deleted, or never there
     [ $? -eq 1 ] && grep -q 'there is no such key' "$scratch/is_gone"
 }
 
+# Whether a Python expression is true of what a verb prints: j, and of peers p, by name. (Where it is not, that is in out.)
+shows() { # HOST VERB EXPRESSION
+    on "$1" "$2" --json >"$scratch/json" 2>>"$scratch/err"
+    python3 -c 'import json, sys
+j = json.load(sys.stdin)
+p = {q["name"]: q for q in j["peers"]} if "peers" in j else {}
+sys.exit(0 if eval(sys.argv[1]) else 1)' "$3" <"$scratch/json" 2>>"$scratch/err" || {
+        cp "$scratch/json" "$scratch/out"
+        return 1
+    }
+}
+
+value_of() { # HOST VERB EXPRESSION
+    on "$1" "$2" --json | python3 -c 'import json, sys
+j = json.load(sys.stdin)
+p = {q["name"]: q for q in j["peers"]} if "peers" in j else {}
+print(eval(sys.argv[1]))' "$3"
+}
+
 figure() { # HOST NAME: of stat
     on "$1" stat --json | sed -nE "s/.*\"$2\": ([0-9]+).*/\1/p"
 }
