@@ -150,5 +150,9 @@ start west
 eventually 'both say 11' eval 'total_is east visits 11 && total_is west visits 11'
 say_on west get visits
 
+say 'How the agents stand with each other'
+say_on east peers
+say_on west peers
+
 echo
 echo 'Two hosts shared their counters, one limit, and the loss of an agent: every total and answer was as it must be.'
