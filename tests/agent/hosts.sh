@@ -6,9 +6,10 @@
 quipu=$build/bin/quipu
 quipud=$build/bin/quipud
 scratch=$(mktemp -d -p /dev/shm quipu-agent-test.XXXXXX)
-declare -A agent_of=() key_of=() port_of=() peers_of=() clock_of=()
+declare -A agent_of=() key_of=() port_of=() clock_of=()
 round_ms=${round_ms:-20} # of all agents
 more_settings=${more_settings:-} # of all agents that speak decides on
+counters=4000            # room for so many in each segment
 
 clean_up() {
     local pid
@@ -53,7 +54,7 @@ print(s.getsockname()[1])'
 }
 
 make_segment() { # HOST
-    "$quipu" -s "$(segment_of "$1")" create --counters 4000 --hosts 8 &&
+    "$quipu" -s "$(segment_of "$1")" create --counters "$counters" --hosts 8 &&
         "$quipu" -s "$(segment_of "$1")" strategy put l: kind=limit limit=1000 window=1h
 }
 
@@ -64,7 +65,6 @@ make_host() { # HOST: its segment, its key, its port
 # The configuration of a host among those others; MORE lines stand in [agent].
 configure() { # HOST "PEER..." [MORE]
     local host=$1 peer
-    peers_of[$host]=$2
     {
         printf '[agent]\nsegment = %s\nlisten = tcp://127.0.0.1:%s\nkey_file = %s\nround_ms = %s\nlog_level = debug\n' \
             "$(segment_of "$host")" "${port_of[$host]}" "$scratch/$host.key" "$round_ms"
@@ -79,9 +79,9 @@ said() { # HOST REGEX: since its agent was started last
     grep -qE "$2" "$scratch/$1.log"
 }
 
-start() { # HOST: an agent, which has said that it listens
+start() { # HOST [COMMAND...]: an agent, which has said that it listens; run by that command
     : >"$scratch/$1.log" # here, for what an earlier one said is read until the new one is there
-    with_clock "$1" exec "$quipud" --config "$scratch/$1.conf" 2>>"$scratch/$1.log" &
+    with_clock "$1" exec "${@:2}" "$quipud" --config "$scratch/$1.conf" 2>>"$scratch/$1.log" &
     agent_of[$1]=$!
     wait_for said "$1" 'listens at' || { cat "$scratch/$1.log" >>"$scratch/err"; return 1; }
 }
@@ -91,6 +91,14 @@ stop() { # HOST [SIGNAL]
     local pid=${agent_of[$1]}
     unset "agent_of[$1]"
     { kill -"${2:-TERM}" "$pid" && wait "$pid"; } 2>>"$scratch/err"
+}
+
+time_taken() { # PID: ns of a core, of all its threads
+    local ns sum=0 task
+    for task in "/proc/$1/task"/*/schedstat; do
+        { read -r ns _ <"$task"; } 2>/dev/null && sum=$((sum + ns))
+    done
+    echo "$sum"
 }
 
 on() { # HOST VERB...

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* worker.c: a process that counts, for tests of agents: by the public interface alone, as any program would.
+ *
+ *   worker SEGMENT fill COUNT      that many keys, 1 added to each
+ *   worker SEGMENT count KEYS SEED adds to some of that many keys until SIGTERM, and prints what it added and how
+ *                                  long the slowest adds took
+ *   worker - burn PERMILLE         no segment: takes that share of a core until it is killed, in bursts as an agent's
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "quipu.h"
+
+#define BATCH 64
+#define PAUSE_NS 500000
+#define SLOWEST 50 /* so many are kept; as many as agents are killed meanwhile, or fewer */
+#define BURST_NS 20000000
+
+static volatile sig_atomic_t is_over;
+
+static void end(int number)
+{
+    (void)number;
+    is_over = 1;
+}
+
+static int fail(const char *what, int error)
+{
+    fprintf(stderr, "worker: %s: %s\n", what, quipu_error(error));
+    return 1;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void pause_ns(long ns)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+}
+
+static int add(struct quipu *q, uint64_t number)
+{
+    char key[32];
+    int key_bytes = snprintf(key, sizeof key, "k:%" PRIu64, number);
+    return quipu_add(q, key, (size_t)key_bytes, 1);
+}
+
+static int fill(struct quipu *q, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        int error = add(q, i);
+        if (error < 0)
+            return fail("add", error);
+    }
+    return 0;
+}
+
+/* The slowest so far, the least of them first to go. */
+static void keep(uint64_t slowest[SLOWEST], uint64_t took)
+{
+    unsigned least = 0;
+    if (took <= slowest[0])
+        return;
+    slowest[0] = took;
+    for (unsigned i = 1; i < SLOWEST; i++)
+        if (slowest[i] < slowest[least])
+            least = i;
+    slowest[0] = slowest[least];
+    slowest[least] = took;
+}
+
+static int count(struct quipu *q, uint64_t keys, uint64_t seed)
+{
+    uint64_t slowest[SLOWEST] = {0}, added = 0, sum = 0, total = 0;
+    while (!is_over) {
+        for (unsigned i = 0; i < BATCH; i++) {
+            seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            uint64_t begin = now_ns();
+            int error = add(q, (seed >> 33) % keys);
+            uint64_t took = now_ns() - begin;
+            if (error < 0)
+                return fail("add", error);
+            added++;
+            total += took;
+            keep(slowest, took);
+        }
+        pause_ns(PAUSE_NS);
+    }
+    for (unsigned i = 0; i < SLOWEST; i++)
+        sum += slowest[i];
+    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", added, total / added, sum / SLOWEST);
+    return 0;
+}
+
+static int burn(uint64_t permille)
+{
+    while (!is_over) {
+        uint64_t until = now_ns() + BURST_NS / 1000 * permille;
+        while (now_ns() < until) {
+        }
+        pause_ns((long)(BURST_NS / 1000 * (1000 - permille)));
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct quipu *q;
+    if (argc < 4)
+        return fail(argv[0], -EINVAL);
+    signal(SIGTERM, end);
+    uint64_t number = strtoull(argv[3], NULL, 10);
+    if (strcmp(argv[2], "burn") == 0)
+        return burn(number < 1000 ? number : 999);
+    int error = quipu_open(argv[1], NULL, &q);
+    if (error)
+        return fail(argv[1], error);
+    int status = strcmp(argv[2], "fill") == 0 ? fill(q, number) : count(q, number, argc > 4 ? strtoull(argv[4], NULL, 10) : 1);
+    quipu_close(q);
+    return status;
+}
