@@ -2,8 +2,9 @@
 /* worker.c: a process that counts, for tests of agents: by the public interface alone, as any program would.
  *
  *   worker SEGMENT fill COUNT      that many keys, 1 added to each
- *   worker SEGMENT count KEYS SEED adds to some of that many keys until SIGTERM, and prints what it added and how
- *                                  long the slowest adds took
+ *   worker SEGMENT count KEYS      adds until SIGTERM, to few keys at once, which it leaves for others of that many, so
+ *                                  that what is missed once is missed for good. Prints how often it added, the mean
+ *                                  time of it, and that of the slowest; in ns
  *   worker - burn PERMILLE         no segment: takes that share of a core until it is killed, in bursts as an agent's
  */
 #include <errno.h>
@@ -19,6 +20,8 @@
 
 #define BATCH 64
 #define PAUSE_NS 500000
+#define KEYS_AT_ONCE 64
+#define ADDS_PER_KEY 512 /* then the oldest of them is left */
 #define SLOWEST 50 /* so many are kept; as many as agents are killed meanwhile, or fewer */
 #define BURST_NS 20000000
 
@@ -79,14 +82,13 @@ static void keep(uint64_t slowest[SLOWEST], uint64_t took)
     slowest[least] = took;
 }
 
-static int count(struct quipu *q, uint64_t keys, uint64_t seed)
+static int count(struct quipu *q, uint64_t keys)
 {
     uint64_t slowest[SLOWEST] = {0}, added = 0, sum = 0, total = 0;
     while (!is_over) {
         for (unsigned i = 0; i < BATCH; i++) {
-            seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
             uint64_t begin = now_ns();
-            int error = add(q, (seed >> 33) % keys);
+            int error = add(q, (added / ADDS_PER_KEY + added % KEYS_AT_ONCE) % keys);
             uint64_t took = now_ns() - begin;
             if (error < 0)
                 return fail("add", error);
@@ -125,7 +127,7 @@ int main(int argc, char **argv)
     int error = quipu_open(argv[1], NULL, &q);
     if (error)
         return fail(argv[1], error);
-    int status = strcmp(argv[2], "fill") == 0 ? fill(q, number) : count(q, number, argc > 4 ? strtoull(argv[4], NULL, 10) : 1);
+    int status = strcmp(argv[2], "fill") == 0 ? fill(q, number) : count(q, number);
     quipu_close(q);
     return status;
 }

@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# kills.sh BUILD_DIR: agents are killed in the middle of a harvest, of a merge, of a snapshot, while processes count on
+# both hosts: those do not notice, nothing is lost, and the next agent goes on at once.
+# shellcheck disable=SC2154,SC2317 # conditions are called through verdict
+set -uo pipefail
+export LC_ALL=C
+build=$(realpath -e -- "${1:-build}")
+# shellcheck source=tests/agent/hosts.sh
+. "$(dirname "$0")/hosts.sh"
+
+kills=$((50 * ${QUIPU_TEST_SCALE:-1}))
+keys=40000
+counters=60000
+worker=$build/bin/agent_worker
+# A function of each phase, and within how many instructions from its beginning the agent dies.
+phases=('harvest qp_key_harvest 6000' 'merge qp_key_merge 6000' 'snapshot qp_dump_file_put 2000'
+    'harvest qp_agent_harvest 20000' 'merge qp_core_on_message 20000' 'snapshot qp_dump_file_end 4000')
+declare -A counting=()
+trap 'kill -KILL "${counting[@]}" 2>/dev/null; clean_up' EXIT
+RANDOM=7
+
+count_on() { # HOST...: somebody counts there from now on
+    local host
+    for host in "$@"; do
+        "$worker" "$(segment_of "$host")" count $keys >"$scratch/$host.counted" 2>>"$scratch/err" &
+        counting[$host]=$!
+    done
+}
+
+# Ends them, and adds up in `sums` what they said: adds; the mean of all and of the slowest, in ns.
+counted_on() { # HOST...
+    local host
+    for host in "$@"; do
+        kill -TERM "${counting[$host]}" && wait "${counting[$host]}"
+        unset "counting[$host]"
+    done
+    for host in "$@"; do
+        cat "$scratch/$host.counted"
+    done | awk '{ added += $1; mean += $2; slowest += $3 } END { printf "%.0f %.0f %.0f\n", added, mean / NR, slowest / NR }' >"$scratch/sums"
+}
+
+kill_one() { # HOST NUMBER: of the kill, which decides of what it is in the middle
+    local name function steps where ended=0
+    read -r name function steps <<<"${phases[$2 % ${#phases[@]}]}"
+    where=$("$build/bin/agent_assassin" "${agent_of[$1]}" "$quipud" "$scratch/symbols" "$function" $((RANDOM % steps)) \
+        2>>"$scratch/err") || ended=$?
+    [ $ended -ne 77 ] || { echo 'kills.sh: skipped, for no process can be traced here'; exit 77; }
+    [ $ended -eq 0 ] || return 1
+    echo "$name $where" >>"$scratch/deaths"
+    wait "${agent_of[$1]}" 2>>"$scratch/err"
+    [ $? -eq 137 ]
+}
+
+both_know() { total_is a back "$1" && total_is b back "$1"; }
+
+# By turns on both hosts. Back is who was heard, and has heard, what was counted since.
+kill_them() {
+    local number host begin
+    for ((number = 0; number < kills; number++)); do
+        host=a
+        [ $((number / ${#phases[@]} % 2)) -eq 0 ] || host=b
+        kill_one $host "$number" || return 1
+        begin=$(date +%s%N)
+        start $host || return 1
+        on a add back 1
+        on b add back 1
+        wait_for both_know $((2 * (number + 1))) || return 1
+        echo $((($(date +%s%N) - begin) / 1000000)) >>"$scratch/back"
+    done
+}
+
+# In their place, with as much of the processor: somebody who has nothing to do with the segments.
+burn_instead() { # SECONDS MS
+    local until=$((SECONDS + $1)) permille=$(($2 / $1)) one
+    while [ $SECONDS -lt $until ]; do
+        "$worker" - burn $permille &
+        one=$!
+        sleep 0.5
+        { kill -KILL $one && wait $one; } 2>>"$scratch/err"
+    done
+}
+
+has_counted() { # HOST NUMBER: by the keys of all who count
+    [ "$(on "$1" --json list k: | python3 -c 'import json, sys
+print(sum(item["total"] for item in json.load(sys.stdin)))')" = "$2" ]
+}
+
+both_counted() { has_counted a "$1" && has_counted b "$1"; }
+
+phases_were_hit() {
+    local phase
+    for phase in harvest merge snapshot; do
+        [ "$(grep -c "^$phase " "$scratch/deaths")" -ge $((kills / 3 - 2)) ] || return 1
+    done
+}
+
+nm -n "$quipud" >"$scratch/symbols"
+mkdir "$scratch/snapshots"
+make_host a
+make_host b
+configure a b "snapshot_file = $scratch/snapshots/a\nsnapshot_interval_s = 1\n"
+configure b a "snapshot_file = $scratch/snapshots/b\nsnapshot_interval_s = 1\n"
+verdict 'two agents start' eval 'start a && start b'
+
+count_on a b
+begin=$SECONDS
+verdict "$kills agents are killed, and back in gossip" kill_them
+took=$((SECONDS - begin + 1))
+agents_ms=$((($(awk '{ us += $3 } END { print us }' "$scratch/deaths") + \
+    ($(time_taken "${agent_of[a]}") + $(time_taken "${agent_of[b]}")) / 1000) / 1000))
+counted_on a b
+read -r added mean slowest <"$scratch/sums"
+count_on a b
+burn_instead $((took / 2 + 1)) $((agents_ms / 2))
+counted_on a b
+read -r control_added control_mean control_slowest <"$scratch/sums"
+
+awk '{ phase[$1]++; if (!seen[$2]++) functions++ } END {
+    printf "killed: %d in a harvest, %d in a merge, %d in a snapshot; in %d functions\n",
+        phase["harvest"], phase["merge"], phase["snapshot"], functions }' "$scratch/deaths"
+sort -n "$scratch/back" | awk '{ ms[NR] = $1; soon += $1 <= 1000 } END {
+    printf "back in gossip: median %d ms, slowest %d ms, %d of %d within 1 s\n", ms[int((NR + 1) / 2)], ms[NR], soon, NR }'
+echo "$added adds while agents were killed for $took s: $mean ns each, the slowest 50 of each process $slowest ns"
+echo "$control_added adds beside others that took $((agents_ms / 2)) ms of processor time: $control_mean ns, $control_slowest ns"
+echo "the slowest adds took $((100 * slowest / control_slowest)) % of the time of those"
+verdict 'in harvests, merges and snapshots' phases_were_hit
+# Who waited for an agent, even once a kill, would have waited for some hundred times as long as for a processor.
+verdict 'who counts did not notice' [ "$slowest" -le $((30 * control_slowest)) -a "$mean" -le $((3 * control_mean)) ]
+verdict 'nothing was lost' wait_for both_counted $((added + control_added))
+verdict 'two agents stop' eval 'stop a && stop b'
+summary
