@@ -7,6 +7,7 @@ quipu=$build/bin/quipu
 quipud=$build/bin/quipud
 scratch=$(mktemp -d -p /dev/shm quipu-agent-test.XXXXXX)
 declare -A agent_of=() key_of=() port_of=() clock_of=()
+declare -A peers_of=() # as configured last
 round_ms=${round_ms:-20} # of all agents
 more_settings=${more_settings:-} # of all agents that speak decides on
 counters=4000            # room for so many in each segment
@@ -65,6 +66,7 @@ make_host() { # HOST: its segment, its key, its port
 # The configuration of a host among those others; MORE lines stand in [agent].
 configure() { # HOST "PEER..." [MORE]
     local host=$1 peer
+    peers_of[$host]=$2
     {
         printf '[agent]\nsegment = %s\nlisten = tcp://127.0.0.1:%s\nkey_file = %s\nround_ms = %s\nlog_level = debug\n' \
             "$(segment_of "$host")" "${port_of[$host]}" "$scratch/$host.key" "$round_ms"
