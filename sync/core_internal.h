@@ -191,6 +191,8 @@ int qp_replica_find(const struct qp_core *core, uint64_t id);
 int qp_replica_learn(struct qp_core *core, uint64_t id);
 /* A relay's word of a replica: KNOWLEDGE, KNOWN. */
 void qp_replica_heard_of(struct qp_core *core, const struct qp_wire_record *record);
+/* The relay whose whole word we have taken has given it up: so do we, but for who has come back to us. */
+void qp_replica_give_up(struct qp_core *core, uint32_t index);
 void qp_replica_heard(struct qp_core *core, uint32_t index);
 void qp_replica_hear_anew(struct qp_core *core, struct qp_peer *peer); /* its stream, from the beginning */
 /* Who a peer is; NULL: nobody knows yet. */
@@ -241,6 +243,7 @@ uint64_t qp_replica_knowledge(void *core, uint64_t id); /* fits qp_merge_context
 struct qp_known {
     uint64_t replica, sequence;
     uint64_t hole; /* the first place of it that was refused here; 0: none */
+    bool is_retired;
 };
 
 struct qp_known_list {
@@ -249,8 +252,8 @@ struct qp_known_list {
 };
 
 struct qp_known *qp_known_find(struct qp_known_list *list, uint64_t replica); /* NULL: it says nothing of it */
-/* NULL: it is there already, or there are too many. */
-struct qp_known *qp_known_add(struct qp_known_list *list, uint64_t replica, uint64_t sequence);
+/* false: it is there already, or there are too many. */
+bool qp_known_add(struct qp_known_list *list, const struct qp_wire_record *record);
 void qp_known_refused(struct qp_known_list *list, const struct qp_item *item);
 /* Up to where that becomes ours. */
 static inline uint64_t qp_known_whole(const struct qp_known *known)

@@ -178,7 +178,7 @@ static uint64_t goes_up_to(void *arg, uint64_t replica)
 static bool note_known(struct qp_core *core, const struct qp_wire_record *record)
 {
     bool is_possible = record->sequence <= (record->replica == core->self ? core->ledger->sequence : QP_SEQUENCE_MAX);
-    if (!is_possible || !qp_known_add(&core->taking->knows, record->replica, record->sequence))
+    if (!is_possible || !qp_known_add(&core->taking->knows, record))
         return false;
     qp_replica_heard_of(core, record);
     return true;
@@ -219,6 +219,8 @@ static void raise_knowledge(struct qp_core *core)
         uint64_t sequence = qp_known_whole(known);
         if (index <= 0)
             continue;
+        if (known->is_retired)
+            qp_replica_give_up(core, (uint32_t)index);
         struct qp_replica *replica = &core->ledger->replica[index];
         if (replica->hole && sequence >= replica->hole && sequence == known->sequence)
             qp_ledger_put(&replica->hole, heard_beyond(core, (uint32_t)index, sequence) ? sequence + 1 : 0);

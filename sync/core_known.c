@@ -12,13 +12,13 @@ struct qp_known *qp_known_find(struct qp_known_list *list, uint64_t replica)
     return NULL;
 }
 
-struct qp_known *qp_known_add(struct qp_known_list *list, uint64_t replica, uint64_t sequence)
+bool qp_known_add(struct qp_known_list *list, const struct qp_wire_record *record)
 {
-    if (list->count == QP_REPLICAS || qp_known_find(list, replica))
-        return NULL;
-    struct qp_known *known = &list->known[list->count++];
-    *known = (struct qp_known){.replica = replica, .sequence = sequence};
-    return known;
+    if (list->count == QP_REPLICAS || qp_known_find(list, record->replica))
+        return false;
+    list->known[list->count++] =
+        (struct qp_known){.replica = record->replica, .sequence = record->sequence, .is_retired = record->is_retired};
+    return true;
 }
 
 static void stay_below(struct qp_known_list *list, uint64_t replica, uint64_t sequence)

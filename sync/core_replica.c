@@ -106,19 +106,23 @@ static bool has_come_back(const struct qp_core *core, uint32_t index)
     return false;
 }
 
-/* Whom the relay has given up is given up here too, if only the relay has told us of it, or if we hold what the relay
- * holds and nothing else: should it come back, it is cured by a snapshot. But not who has come back to us: if many who
- * were cut off from each other for long meet again, each has given up all others, and each snapshot that cures one of
- * this would give it back to him from another one, without end. */
+/* Once we hold what the relay holds: what it has forgotten without that host is forgotten here. But not who has come
+ * back to us: if many who were cut off from each other for long meet again, each has given up all others, and each
+ * snapshot that cures one of this would give it back to him from another one, without end. */
+void qp_replica_give_up(struct qp_core *core, uint32_t index)
+{
+    struct qp_replica *replica = &core->ledger->replica[index];
+    if (!has_come_back(core, index))
+        qp_ledger_put(&replica->flags, (replica->flags | QP_REPLICA_RETIRED) & ~QP_REPLICA_RETURNED);
+}
+
+/* Whom the relay has given up is given up here too, if only the relay has told us of it: should it come back, it is
+ * cured by a snapshot. */
 void qp_replica_heard_of(struct qp_core *core, const struct qp_wire_record *record)
 {
     int index = learn(core, record->replica, true, record->is_retired ? QP_REPLICA_RETIRED : 0);
-    if (index <= 0)
-        return;
-    struct qp_replica *replica = &core->ledger->replica[index];
-    if (record->is_retired && !core->ledger->joined && !has_come_back(core, (uint32_t)index))
-        qp_ledger_put(&replica->flags, (replica->flags | QP_REPLICA_RETIRED) & ~QP_REPLICA_RETURNED);
-    qp_replica_vouch(core, record->replica, record->hash);
+    if (index > 0)
+        qp_replica_vouch(core, record->replica, record->hash);
 }
 
 void qp_replica_heard(struct qp_core *core, uint32_t index)

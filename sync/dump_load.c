@@ -26,7 +26,7 @@ struct loading {
 /* false: there are too many, or one replica's twice. */
 static bool note_known(struct loading *l, const struct qp_wire_record *record)
 {
-    return qp_known_add(&l->knows, record->replica, record->sequence) != NULL;
+    return qp_known_add(&l->knows, record);
 }
 
 static int check(struct loading *l, FILE *file)
@@ -144,6 +144,8 @@ static void raise_knowledge(struct loading *l)
         const struct qp_known *known = &l->knows.known[i];
         int index = qp_replica_find(l->core, known->replica);
         uint64_t sequence = qp_known_whole(known);
+        if (index > 0 && known->is_retired)
+            qp_replica_give_up(l->core, (uint32_t)index);
         if (index > 0 && sequence > l->core->ledger->replica[index].knowledge)
             qp_ledger_put(&l->core->ledger->replica[index].knowledge, sequence);
     }

@@ -192,6 +192,52 @@ static void who_is_announced_is_waited_for(void **unused)
     rig_end(&rig);
 }
 
+/* ---- the word of one who is not believed --------------------------------------------------------------------------------- */
+
+static void put_known(struct rig *rig, unsigned host, uint64_t replica)
+{
+    struct qp_store store = sim_store_interface(rig->store[host]);
+    struct qp_ledger *ledger = store.ops->ledger(store.store);
+    uint32_t index = 1;
+    while (ledger->replica[index].id)
+        index++;
+    ledger->replica[index] = (struct qp_replica){.id = replica, .knowledge = 3, .heard_ms = rig->now_ms};
+}
+
+/* Hosts 0 and 1 have given each other up. Host 2 begins with a file of two streams; host 1 knows of one of them, is
+ * asked, and not believed, as there is host 0 who knows of both: nor that host 0 is to be given up. */
+static void who_knows_less_gives_nobody_up(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 3, 0);
+    rig_kill(&rig, 2);
+    rig_new_segment(&rig, 2, 0x7777);
+    rig.fate = cut;
+    rig.arg = line(0, 1);
+    pass(&rig, 3 * FORGET_MS / 100);
+    assert_true(flags_at(&rig, 1, 0) & QP_REPLICA_RETIRED);
+    for (unsigned host = 0; host < 3; host++) {
+        if (host < 2)
+            rig_kill(&rig, host);
+        put_known(&rig, host, 0x5555);
+        if (host != 1)
+            put_known(&rig, host, 0x6666);
+        if (host < 2)
+            rig_start(&rig, host);
+    }
+    pass(&rig, 150); /* until the former segment of host 2 is silent enough */
+    rig_start(&rig, 2);
+    for (unsigned round = 0; round < 60; round++) {
+        pass(&rig, 1);
+        assert_true(rig.core[0]->ledger->joined);
+    }
+    assert_true(rig.core[2]->ledger->joined);
+    assert_true(rig.core[1]->figures.chunks_out > 0);
+    assert_true(rig.core[0]->figures.chunks_out > 0);
+    rig_end(&rig);
+}
+
 /* ---- all have given up all others --------------------------------------------------------------------------------------- */
 
 static unsigned nothing_arrives(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
@@ -247,6 +293,7 @@ int main(void)
         cmocka_unit_test(who_finds_a_host_gone_brings_nothing_back),
         cmocka_unit_test(whom_a_joiner_announces_brings_nothing_back),
         cmocka_unit_test(who_is_announced_is_waited_for),
+        cmocka_unit_test(who_knows_less_gives_nobody_up),
         cmocka_unit_test(who_were_all_cut_off_from_each_other_meet_again),
     };
     return cmocka_run_group_tests_name("core_returned", tests, NULL, NULL);
