@@ -64,7 +64,8 @@ static bool is_ended_here(const struct qp_state *state, const struct qp_item *it
     if (item->kind == QP_KIND_REGISTER)
         return state->deleted && qp_version_compare(item->tombstone.timestamp, item->tombstone.replica, ours->timestamp, ours->replica) < 0;
     for (uint32_t i = 0; i < item->point_count; i++)
-        if (qp_version_compare(item->point[i].timestamp, item->point[i].replica, ours->timestamp, ours->replica) <= 0)
+        if (item->point[i].epoch <= state->floor ||
+            qp_version_compare(item->point[i].timestamp, item->point[i].replica, ours->timestamp, ours->replica) <= 0)
             return true;
     return false;
 }

@@ -148,8 +148,9 @@ static int put_back(struct qp_state *state, void *arg)
 /* Host 1 has done with a tombstone, and then what that ended comes back to it, as from a file: who still has the
  * tombstone says it again, and it is news once more. Host 0, whose points these are, is gone, and so is host 3, who
  * deleted them. above: the file is of a day on which they had been counted again, so many epochs above the floor of
- * that tombstone, by a clock that was behind: its version ends them all the same. */
-static void what_a_tombstone_ended_ends_again(const char *key, uint64_t above)
+ * that tombstone, by a clock that was behind: its version ends them all the same. ahead_ms: they were counted by a clock
+ * that was so much ahead: its floor ends them. */
+static void what_a_tombstone_ended_ends_again(const char *key, uint64_t above, uint64_t ahead_ms)
 {
     static struct qp_state former;
     struct rig rig;
@@ -170,8 +171,10 @@ static void what_a_tombstone_ended_ends_again(const char *key, uint64_t above)
     rig_kill(&rig, 3);
     rig_kill(&rig, 1);
     former.own[0].epoch += above;
-    for (uint32_t i = 0; i < former.point_count; i++)
+    for (uint32_t i = 0; i < former.point_count; i++) {
         former.point[i].epoch += above;
+        former.point[i].timestamp += ahead_ms << 16;
+    }
     assert_int_equal(store.ops->update(store.store, slot, put_back, &former), QP_EDIT_PUBLISH);
     rig_start(&rig, 1);
     assert_int_not_equal(rig_total(&rig, 1, key), 0);
@@ -184,14 +187,15 @@ static void what_a_tombstone_ended_ends_again(const char *key, uint64_t above)
 static void a_counter_that_was_ended_ends_again(void **unused)
 {
     (void)unused;
-    what_a_tombstone_ended_ends_again("a", 0);
-    what_a_tombstone_ended_ends_again("a", 2);
+    what_a_tombstone_ended_ends_again("a", 0, 0);
+    what_a_tombstone_ended_ends_again("a", 2, 0);
+    what_a_tombstone_ended_ends_again("a", 0, 5000);
 }
 
 static void a_register_that_was_ended_ends_again(void **unused)
 {
     (void)unused;
-    what_a_tombstone_ended_ends_again("word", 0);
+    what_a_tombstone_ended_ends_again("word", 0, 0);
 }
 
 static unsigned wrong_ranges(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
