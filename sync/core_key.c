@@ -242,16 +242,20 @@ static bool read_noted(struct qp_core *core, uint32_t slot, size_t *key_bytes)
     return false;
 }
 
-/* By the log and not by slots: a round costs the same however many keys there are and however empty the segment is. */
+/* By the log and not by slots: a round costs the same however many keys there are and however empty the segment is. A
+ * walk ends where the log did when it began, or it would run after what is stated anew and never come back to the rest. */
 void qp_key_sweep_round(struct qp_core *core)
 {
     struct qp_log *log = &core->log;
     size_t key_bytes;
     for (uint32_t i = 0; i < QP_SWEPT; i++) {
         uint32_t subject = qp_log_next(log, log->swept);
+        if (!subject || log->note[subject].stated > log->swept_upto) {
+            log->swept = 0; /* from the beginning in the next round */
+            log->swept_upto = core->ledger->sequence;
+            return;
+        }
         log->swept = subject;
-        if (!subject)
-            return; /* from the beginning in the next round */
         if (subject < log->slots)
             read_noted(core, subject, &key_bytes);
     }

@@ -370,6 +370,42 @@ static struct sim_strategy all_are_limits(void *arg, const void *key, size_t key
     return (struct sim_strategy){.kind = QP_KIND_LIMIT, .algorithm = SIM_FIXED, .window_ms = 3600000, .limit = 100};
 }
 
+/* Many keys that are stated in each round, and so are ahead again of the one that is being looked at. */
+static void take_some(struct rig *rig, unsigned *turn, unsigned rounds)
+{
+    while (rounds-- > 0) {
+        for (unsigned i = 0; i < 50; i++) {
+            char key[] = {'b', (char)('0' + *turn / 10 % 10), (char)('0' + *turn % 10)};
+            uint64_t epoch;
+            *turn += 1;
+            assert_int_equal(sim_store_take(rig->store[0], key, sizeof key, 1, rig->now_ms, &epoch), 1);
+        }
+        rig_rounds(rig, 1);
+    }
+}
+
+/* The others leave the log all the same. */
+static void who_left_is_missed_while_others_count(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct sim_store_config store = {.slots = 4096, .strategy = all_are_limits};
+    char key[] = "a";
+    unsigned turn = 0;
+    uint64_t epoch;
+    rig_begin(&rig, 2, &store);
+    for (; *key <= 'z'; ++*key)
+        assert_int_equal(sim_store_take(rig.store[0], key, 1, 1, rig.now_ms, &epoch), 1);
+    rig_rounds(&rig, 1);
+    take_some(&rig, &turn, 20);
+    uint64_t there = rig.core[0]->log.count;
+    for (*key = 'n'; *key <= 'z'; ++*key)
+        sim_store_evict(rig.store[0], key, 1, rig.now_ms);
+    take_some(&rig, &turn, 40);
+    assert_int_equal(rig.core[0]->log.count, there - 13);
+    rig_end(&rig);
+}
+
 /* What is put out for want of room leaves no mark: it is missed sooner the fewer keys there are. */
 static void who_left_without_a_word_is_missed(void **unused)
 {
@@ -408,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_place_says_the_old_when_the_new_is_not_said_yet),
         cmocka_unit_test(rates_change_at_once),
         cmocka_unit_test(who_left_without_a_word_is_missed),
+        cmocka_unit_test(who_left_is_missed_while_others_count),
     };
     return cmocka_run_group_tests_name("core_stream", tests, NULL, NULL);
 }
