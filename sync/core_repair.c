@@ -95,7 +95,8 @@ static enum qp_refusal repair_item(struct word *word, const struct qp_item *item
     uint32_t slot = core->store.ops->find(core->store.store, item->key, item->key_bytes);
     if (slot && slot < core->log.slots) {
         core->log.note[slot].flags |= QP_NOTE_CONFIRMED;
-        tell_tombstone(core, slot, item);
+        if (why == QP_REFUSED_NOTHING || why == QP_REFUSED_OLD) /* else it is not the same key's, or not of whom it is said */
+            tell_tombstone(core, slot, item);
     }
     return why;
 }

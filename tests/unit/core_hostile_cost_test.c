@@ -253,6 +253,42 @@ static void of_many_repairs_some_are_taken(void **unused)
     rig_end(&rig);
 }
 
+/* Of others it is not heard in its repairs, nor is what it says of them a reason to tell our tombstones again. */
+static void whose_points_are_anothers_is_not_answered(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct liar liar;
+    struct qp_frame frame;
+    int64_t ended;
+    uint64_t hash = qp_wire_key_hash("a", 1);
+    begin(&rig, &liar);
+    rig_add(&rig, 0, "a", 1);
+    rig_rounds(&rig, 2);
+    assert_int_equal(sim_store_delete(rig.store[0], "a", 1, rig.now_ms, &ended), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        differ(&liar, 1);
+        rig_rounds(&rig, 1);
+    }
+    uint64_t stated = rig.core[0]->ledger->sequence;
+    for (unsigned i = 0; i < 5; i++) {
+        struct qp_point point = {.count = 1, .timestamp = 1, .sequence = 1};
+        struct qp_wire_record record = liar_item(&liar, "a", &point);
+        point.replica = rig_replica(1);
+        liar_frame(&liar, &frame, QP_FRAME_REPAIR);
+        frame.origin = liar.replica;
+        frame.upto = QP_SEQUENCE_MAX;
+        frame.range = qp_wire_key_range(hash);
+        frame.cursor = hash;
+        frame.cursor_next = hash + 1;
+        liar_send(&liar, 0, &frame, &record, 1);
+        rig_rounds(&rig, 1);
+    }
+    assert_true(liar_peer(&liar, 0)->figures.refused[QP_REFUSED_FOREIGN] > 0);
+    assert_int_equal(rig.core[0]->ledger->sequence, stated);
+    rig_end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +298,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_is_not_given_at_every_request),
         cmocka_unit_test(digests_in_one_round_are_one),
         cmocka_unit_test(of_many_repairs_some_are_taken),
+        cmocka_unit_test(whose_points_are_anothers_is_not_answered),
     };
     return cmocka_run_group_tests_name("core_hostile_cost", tests, NULL, NULL);
 }
