@@ -50,7 +50,7 @@ struct qp_log {
         uint32_t sent, acked;
     } cursor[QP_PEERS_MAX];
     uint32_t swept; /* core_key.c: the last that was looked at; moves back as they do */
-    uint64_t swept_upto; /* what was stated later was there when this walk began */
+    uint64_t swept_upto; /* what was stated later was not there when this walk began */
 };
 
 #define QP_RETRY_CLASSES 9 /* 1 to 256 rounds */

@@ -34,12 +34,14 @@ static void do_add(struct verb *v, uint64_t n)
 }
 
 /* A round until it is stamped, one until it is sent, and the way. More if an acknowledgement takes longer than the
- * credit lasts, for then the sender waits for it. */
+ * credit lasts, for then the sender waits for it; and once more that way if the frames of one round may overtake those
+ * of the one before, or be said again before they could be acknowledged: then the receiver has it repeated. */
 static uint64_t time_to_hear_ms(const struct sim_profile *p)
 {
     uint64_t acked_ms = 2 * (uint64_t)p->delay_ms_max + 2 * (uint64_t)p->round_ms, credit_ms = (uint64_t)p->credit * p->round_ms;
     uint64_t stall_ms = acked_ms > credit_ms ? acked_ms - credit_ms : 0;
-    return 3 * (uint64_t)p->round_ms + 2 * (uint64_t)p->delay_ms_max + 50 + stall_ms;
+    bool is_repeated = p->delay_ms_max - p->delay_ms_min >= p->round_ms || acked_ms > p->resend_ms;
+    return (is_repeated ? acked_ms : 0) + 3 * (uint64_t)p->round_ms + 2 * (uint64_t)p->delay_ms_max + 50 + stall_ms;
 }
 
 /* Who denies must have had a reason: there is never less used than he believes. Who admits must not have had one,
