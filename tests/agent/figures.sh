@@ -110,23 +110,29 @@ j = json.load(sys.stdin)
 sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" <"$scratch/json"
 }
 
+# A process that has the segment open, and stands still in the middle of a list, for nobody reads it.
+stuck() {
+    local key
+    mkfifo "$scratch/list"
+    exec 9<>"$scratch/list"
+    head -c 65536 /dev/zero >&9
+    for key in 1 2 3 4 5 6 7 8; do
+        on a add "$key$(printf '%01000d' 0)"
+    done
+    "$quipu" -s "$(segment_of a)" list --json >&9 2>>"$scratch/err" &
+    worker=$!
+}
+
 test_upkeep() {
-    local worker
+    local worker before
     [ "$(id -u)" -eq 0 ] || { echo '# upkeep by the agent: only root can look on as somebody else'; return; }
     chmod 0664 "/dev/shm/quipu.$(segment_of a)"
     start a
-    python3 -c 'import ctypes, signal, sys
-q = ctypes.c_void_p()
-library = ctypes.CDLL(sys.argv[1])
-print(library.quipu_open(sys.argv[2].encode(), None, ctypes.byref(q)), flush=True)
-signal.pause()' "$build/lib/libquipu.so.0" "$(segment_of a)" >"$scratch/worker" &
-    worker=$!
-    verdict 'a process opens the segment' wait_for grep -qx 0 "$scratch/worker"
-    local recovered
-    looks True
-    recovered=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["recovered_processes"])' <"$scratch/json")
+    stuck
+    verdict 'a process uses the segment, beside the agent' wait_for looks 'j["processes_used"] == 2'
+    before=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["recovered_processes"])' <"$scratch/json")
     { kill -KILL "$worker" && wait "$worker"; } 2>>"$scratch/err"
-    verdict 'it is killed: the agent cleans up after it' wait_for looks "j['recovered_processes'] > $recovered"
+    verdict 'it is killed: the agent cleans up after it' wait_for looks "j['processes_used'] == 1 and j['recovered_processes'] == $before + 1"
     stop a
 }
 
