@@ -83,9 +83,12 @@ test_refused_connections() {
 test_another_peer() {
     local kind
     kind=$(value_of a stat 'j["agent_refused"]["kind"]')
+    configure a ''
+    kill -HUP "${agent_of[a]}"
+    verdict 'a peer that is none any more is not shown' wait_for shows a peers 'p == {} and j["over_admission"] == 0'
     configure a 'c'
     kill -HUP "${agent_of[a]}"
-    verdict 'a peer that is none any more is not shown; a new one is' wait_for shows a peers \
+    verdict 'a new one is, of whom nothing is known' wait_for shows a peers \
         'list(p) == ["c"] and not p["c"]["up"] and p["c"]["replica"] is None and p["c"]["staleness_ms"] is None and j["over_admission"] is None'
     verdict 'and what was refused of it stays counted' shows a stat "j['agent_refused']['kind'] >= $kind"
 }
