@@ -98,7 +98,8 @@ struct qp_peer {
         bool is_register;
     } owed[QP_REFUSED_MAX];     /* keys: what it said of them was refused here, and it has not said it again yet */
     uint64_t owed_from;         /* what was refused in former lives was at or below this place of its stream: it comes again */
-    uint64_t cured_ms;          /* when it began to take a snapshot from us last, in this life of the core */
+    uint64_t given_ms;          /* in this life of the core: when it got the end of a snapshot of ours last, */
+    uint64_t taken_ms;          /* and when we had a whole one of its, the first in the last forget_after */
     struct qp_giving *giving;   /* a snapshot on its way to it (core_snapshot.c); NULL: none */
     struct qp_repairing *repair; /* core_digest.c; NULL: none */
     uint64_t whole_ms;          /* core_figures.c: what it had counted by then is here; 0: nothing is known to be */
@@ -192,8 +193,8 @@ int qp_replica_find(const struct qp_core *core, uint64_t id);
 int qp_replica_learn(struct qp_core *core, uint64_t id);
 /* A relay's word of a replica: KNOWLEDGE, KNOWN. */
 void qp_replica_heard_of(struct qp_core *core, const struct qp_wire_record *record);
-/* The relay whose whole word we have taken has given it up: so do we, but for who has come back to us. */
-void qp_replica_give_up(struct qp_core *core, uint32_t index);
+/* The relay whose whole word we have taken has given it up. NULL: a file. */
+void qp_replica_give_up(struct qp_core *core, uint32_t index, const struct qp_peer *relay);
 void qp_replica_heard(struct qp_core *core, uint32_t index);
 void qp_replica_hear_anew(struct qp_core *core, struct qp_peer *peer); /* its stream, from the beginning */
 /* Who a peer is; NULL: nobody knows yet. */

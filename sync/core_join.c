@@ -220,7 +220,7 @@ static void raise_knowledge(struct qp_core *core)
         if (index <= 0)
             continue;
         if (known->is_retired)
-            qp_replica_give_up(core, (uint32_t)index);
+            qp_replica_give_up(core, (uint32_t)index, &core->peer[core->taking->giver]);
         struct qp_replica *replica = &core->ledger->replica[index];
         if (replica->hole && sequence >= replica->hole && sequence == known->sequence)
             qp_ledger_put(&replica->hole, heard_beyond(core, (uint32_t)index, sequence) ? sequence + 1 : 0);
@@ -491,5 +491,7 @@ void qp_join_on_chunk(struct qp_core *core, struct qp_peer *peer, const struct q
     taking->ask = false;
     drop_unconfirmed(core);
     raise_knowledge(core);
+    if (peer->taken_ms == 0 || core->now_ms < peer->taken_ms || core->now_ms - peer->taken_ms >= core->config.forget_after_ms)
+        peer->taken_ms = core->now_ms;
     become_joined(core);
 }

@@ -93,26 +93,27 @@ int qp_replica_learn(struct qp_core *core, uint64_t id)
     return learn(core, id, true, 0);
 }
 
-/* Whether it has come back to us, and has begun to take a snapshot from us, a shorter time ago than silence lasts until
- * somebody is given up. */
-static bool has_come_back(const struct qp_core *core, uint32_t index)
+/* Whether it has taken a snapshot from us after we had taken one from that relay: then it lacks nothing that the relay
+ * had forgotten by then; and what the relay has forgotten since, it had to wait for us with, as long as it was not away
+ * from us for forget_after. */
+static bool has_it_from_us(const struct qp_core *core, uint32_t index, const struct qp_peer *relay)
 {
-    for (uint32_t i = 0; i < core->peer_high; i++) {
-        const struct qp_peer *peer = &core->peer[i];
-        if (peer->used && peer->replica_index == index && peer->cured_ms && core->now_ms >= peer->cured_ms &&
-            core->now_ms - peer->cured_ms < core->config.forget_after_ms)
+    uint64_t taken_ms = relay ? relay->taken_ms : 0;
+    if (taken_ms == 0 || core->now_ms < taken_ms || core->now_ms - taken_ms >= core->config.forget_after_ms)
+        return false;
+    for (uint32_t i = 0; i < core->peer_high; i++)
+        if (core->peer[i].used && core->peer[i].replica_index == index && core->peer[i].given_ms > taken_ms)
             return true;
-    }
     return false;
 }
 
-/* Once we hold what the relay holds: what it has forgotten without that host is forgotten here. But not who has come
- * back to us: if many who were cut off from each other for long meet again, each has given up all others, and each
- * snapshot that cures one of this would give it back to him from another one, without end. */
-void qp_replica_give_up(struct qp_core *core, uint32_t index)
+/* Once we hold what the relay holds: what it has forgotten without that host is forgotten here. But not for ever: if
+ * many who were cut off from each other for long meet again, each has given up all others, and each snapshot that cures
+ * one of this would give it back to him from another one, without end. */
+void qp_replica_give_up(struct qp_core *core, uint32_t index, const struct qp_peer *relay)
 {
     struct qp_replica *replica = &core->ledger->replica[index];
-    if (!has_come_back(core, index))
+    if (!has_it_from_us(core, index, relay))
         qp_ledger_put(&replica->flags, (replica->flags | QP_REPLICA_RETIRED) & ~QP_REPLICA_RETURNED);
 }
 
@@ -237,7 +238,7 @@ static void bind_key(struct qp_core *core, struct qp_peer *peer, uint32_t index)
     qp_ledger_put(&replica->flags, replica->flags & ~QP_REPLICA_REPLACED);
     peer->replica_index = index;
     peer->incarnation = 0;
-    peer->cured_ms = 0;
+    peer->given_ms = peer->taken_ms = 0;
     forget_stream(peer);
     qp_stream_owes_nothing(core, peer);
     qp_stream_begin_again(core, peer, 0);

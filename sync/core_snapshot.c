@@ -156,6 +156,7 @@ static size_t put_chunk(struct qp_core *core, struct qp_peer *peer, struct qp_gi
     giving->sent_ms = core->now_ms;
     frame.cursor_next = cursor_of(announced, at);
     frame.flags |= at == WALK_END ? QP_FRAME_LAST : 0;
+    peer->given_ms = at == WALK_END ? core->now_ms : peer->given_ms;
     core->figures.chunks_out++;
     return qp_wire_end(&writer, &frame, core->packed);
 }
@@ -201,7 +202,6 @@ static void begin(struct qp_core *core, struct qp_peer *peer, struct qp_giving *
         return;
     }
     giving->again = frame->cursor;
-    peer->cured_ms = core->now_ms;
     qp_ledger_put(&replica->flags, replica->flags & ~(QP_REPLICA_RETIRED | QP_REPLICA_RETURNED));
     qp_ledger_put(&replica->announced, 0);
     qp_stream_tell(core, qp_subject_replica(core, peer->replica_index));

@@ -145,7 +145,7 @@ static void raise_knowledge(struct loading *l)
         int index = qp_replica_find(l->core, known->replica);
         uint64_t sequence = qp_known_whole(known);
         if (index > 0 && known->is_retired)
-            qp_replica_give_up(l->core, (uint32_t)index);
+            qp_replica_give_up(l->core, (uint32_t)index, NULL);
         if (index > 0 && sequence > l->core->ledger->replica[index].knowledge)
             qp_ledger_put(&l->core->ledger->replica[index].knowledge, sequence);
     }

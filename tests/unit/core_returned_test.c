@@ -238,6 +238,35 @@ static void who_knows_less_gives_nobody_up(void **unused)
     rig_end(&rig);
 }
 
+/* Three hosts were cut off from each other, and host 0 has deleted what a host had counted that is gone. Hosts 1 and 2
+ * meet, and have all that the other one has; then hosts 0 and 1, while 0 and 2 still do not: it is host 1 who has to see
+ * that host 2 brings back nothing. */
+static void who_is_out_of_reach_of_the_giver_brings_nothing_back(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    begin(&rig, 4, 0);
+    rig_add(&rig, 3, "a", 5);
+    pass(&rig, 20);
+    rig_kill(&rig, 3);
+    rig.fate = cut;
+    rig.arg = line(0, 1) | line(0, 2) | line(1, 2);
+    pass(&rig, 5);
+    delete(&rig, 0, "a");
+    pass(&rig, 5 * FORGET_MS / 100);
+    assert_false(is_held(&rig, 0, "a"));
+    rig.arg = line(0, 1) | line(0, 2);
+    pass(&rig, 60);
+    assert_int_equal(flags_at(&rig, 1, 2) | flags_at(&rig, 2, 1), 0);
+    rig.arg = line(0, 2);
+    pass(&rig, 60);
+    rig.arg = 0;
+    pass(&rig, 100);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(rig_total(&rig, i, "a"), 0);
+    rig_end(&rig);
+}
+
 /* ---- all have given up all others --------------------------------------------------------------------------------------- */
 
 static unsigned nothing_arrives(struct rig *rig, unsigned from, unsigned to, struct qp_frame *head, uint8_t *bytes, size_t count)
@@ -294,6 +323,7 @@ int main(void)
         cmocka_unit_test(whom_a_joiner_announces_brings_nothing_back),
         cmocka_unit_test(who_is_announced_is_waited_for),
         cmocka_unit_test(who_knows_less_gives_nobody_up),
+        cmocka_unit_test(who_is_out_of_reach_of_the_giver_brings_nothing_back),
         cmocka_unit_test(who_were_all_cut_off_from_each_other_meet_again),
     };
     return cmocka_run_group_tests_name("core_returned", tests, NULL, NULL);
