@@ -165,6 +165,7 @@ int qp_core_peer_add(struct qp_core *core, const struct qp_peer_config *config, 
                              .added_ms = now_ms,
                              .wants_hello = true};
     core->peer_high = at < core->peer_high ? core->peer_high : at + 1;
+    core->log.cursors = core->peer_high;
     qp_replica_bind_again(core, peer);
     *number = at;
     return 0;

@@ -49,6 +49,7 @@ struct qp_log {
     struct {
         uint32_t sent, acked;
     } cursor[QP_PEERS_MAX];
+    uint32_t cursors; /* those in use are below */
     uint32_t swept; /* core_key.c: the last that was looked at; moves back as they do */
     uint64_t swept_upto; /* what was stated later was not there when this walk began */
 };

@@ -35,7 +35,7 @@ void qp_log_cursor_set(struct qp_log *log, uint32_t *cursor, uint32_t subject)
 static void move_cursors(struct qp_log *log, uint32_t subject, uint32_t to)
 {
     log->note[subject].flags &= ~QP_NOTE_CURSOR;
-    for (uint32_t i = 0; i < QP_PEERS_MAX; i++) {
+    for (uint32_t i = 0; i < log->cursors; i++) {
         if (log->cursor[i].sent == subject)
             qp_log_cursor_set(log, &log->cursor[i].sent, to);
         if (log->cursor[i].acked == subject)

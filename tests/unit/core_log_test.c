@@ -56,6 +56,7 @@ static void the_log_is_a_sorted_list(void **unused)
     struct model model = {.sent = 0};
     uint64_t sequence = 0;
     assert_int_equal(qp_log_init(&log, SLOTS, SLOTS, arena), 0);
+    log.cursors = 4;
     random_state = 1;
     for (unsigned step = 0; step < STEPS; step++) {
         uint32_t subject = 1 + draw(SLOTS - 1), action = draw(9);
@@ -108,6 +109,7 @@ static void tombstones_are_a_queue(void **unused)
     bool in[SLOTS] = {false};
     uint64_t count = 0;
     assert_int_equal(qp_log_init(&log, SLOTS, SLOTS, arena), 0);
+    log.cursors = 4;
     random_state = 2;
     for (unsigned step = 0; step < STEPS; step++) {
         uint32_t slot = 1 + draw(SLOTS - 1);
@@ -136,6 +138,7 @@ static void a_key_is_found_where_it_was_seen_last(void **unused)
     uint64_t key[SLOTS] = {0};
     uint32_t last[64] = {0}; /* by key: the slot that it was seen in last, if it is still there */
     assert_int_equal(qp_log_init(&log, SLOTS, SLOTS, arena), 0);
+    log.cursors = 4;
     random_state = 3;
     for (unsigned step = 0; step < STEPS; step++) {
         uint32_t slot = 1 + draw(SLOTS - 1), k = draw(64);
