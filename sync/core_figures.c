@@ -52,9 +52,15 @@ static uint32_t percentile(const struct qp_peer *peer, uint32_t count, uint32_t 
 
 /* ---- since when we may lack something of its ----------------------------------------------------------------------------- */
 
+/* Not if the round is overdue: an agent that was stopped hears and answers before it has looked at what was counted. */
+bool qp_figures_has_stated_all(const struct qp_core *core)
+{
+    return core->ledger->joined && !core->harvest_all && core->now_ms <= core->round_due_ms;
+}
+
 bool qp_figures_peer_has_all(const struct qp_core *core, const struct qp_peer *peer)
 {
-    return core->ledger->joined && !core->harvest_all && peer->greeted && peer->acked == core->ledger->sequence;
+    return qp_figures_has_stated_all(core) && peer->greeted && peer->acked == core->ledger->sequence;
 }
 
 /* What it counts, it states within a round. */

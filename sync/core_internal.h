@@ -372,6 +372,8 @@ bool qp_found_is_founder(const struct qp_core *core, uint64_t waited_ms);
 /* ---- core_figures.c -------------------------------------------------------------------------------------------------------- */
 
 void qp_figures_round(struct qp_core *core); /* at the end of one */
+/* Whether nothing was counted here that is older than a round and not stated. */
+bool qp_figures_has_stated_all(const struct qp_core *core);
 /* Whether that peer lacks nothing of what we have stated, as far as it has said. */
 bool qp_figures_peer_has_all(const struct qp_core *core, const struct qp_peer *peer);
 /* A frame was taken in whose LAST says that we have all that its sender has stated. said_ms: when, by its clock; now, if the

@@ -117,7 +117,7 @@ static size_t delta_out(struct qp_core *core, struct qp_peer *peer)
     frame.upto = core->ledger->sequence;
     qp_wire_begin(&writer, core->out, core->config.frame_bytes_max, &frame);
     frame.upto = fill_delta(core, peer, &writer);
-    frame.flags |= frame.upto == core->ledger->sequence && !core->harvest_all ? QP_FRAME_LAST : 0;
+    frame.flags |= frame.upto == core->ledger->sequence && qp_figures_has_stated_all(core) ? QP_FRAME_LAST : 0;
     if (peer->under_way == 0)
         peer->sent_ms = core->now_ms;
     if (frame.upto > frame.base)

@@ -211,6 +211,36 @@ static void clocks_do_not_make_it_younger(void **unused)
     rig_end(&rig);
 }
 
+/* An agent that was stopped answers before its next round has found what was counted meanwhile. */
+static void who_was_stopped_does_not_say_that_he_is_quiet(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct qp_frame head;
+    uint8_t asked[QP_FRAME_BYTES_MIN];
+    const void *bytes;
+    uint32_t number;
+    size_t count;
+    unsigned answers = 0;
+    rig_begin(&rig, 2, NULL);
+    count_for(&rig, 0, 5);
+    rig_rounds(&rig, 5);
+    rig_add(&rig, 0, "a", 1);
+    rig.now_ms += 60000;
+    rig_frame(&rig, 1, &head, QP_FRAME_HELLO);
+    head.version_max = QP_WIRE_VERSION;
+    struct qp_wire_writer writer;
+    qp_wire_begin(&writer, asked, sizeof asked, &head);
+    qp_core_on_message(rig.core[0], 0, asked, qp_wire_end(&writer, &head, NULL), rig.now_ms);
+    for (; qp_core_next_out(rig.core[0], rig.now_ms, &number, &bytes, &count); answers++)
+        qp_core_on_message(rig.core[1], 0, bytes, count, rig.now_ms);
+    assert_true(answers > 0);
+    assert_true(stale_ms(&rig, 1, 0) >= 60000);
+    rig_rounds(&rig, 2);
+    assert_in_range(stale_ms(&rig, 1, 0), 0, 3 * ROUND_MS);
+    rig_end(&rig);
+}
+
 static struct sim_strategy limits(void *arg, const void *key, size_t key_bytes)
 {
     (void)arg, (void)key_bytes;
@@ -286,6 +316,7 @@ int main(void)
         cmocka_unit_test(who_has_more_to_say_does_not_say_last),
         cmocka_unit_test(a_part_is_not_all),
         cmocka_unit_test(clocks_do_not_make_it_younger),
+        cmocka_unit_test(who_was_stopped_does_not_say_that_he_is_quiet),
         cmocka_unit_test(units_of_limits_are_counted_once),
         cmocka_unit_test(digests_are_seen_to_be_equal),
         cmocka_unit_test(another_segment_begins_with_nothing),
