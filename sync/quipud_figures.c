@@ -16,7 +16,8 @@ _Static_assert((int)QP_FIGURES_NAME_BYTES == (int)QP_QUIPUD_NAME_BYTES, "room fo
 
 static uint64_t rate_of(uint64_t units, uint64_t span_ms)
 {
-    return (units * 1000 + span_ms - 1) / span_ms;
+    const uint64_t most = UINT64_MAX / 1000 - 1; /* more is a lie */
+    return ((units < most ? units : most) * 1000 + span_ms - 1) / span_ms;
 }
 
 /* What became news between two times at which all of its was here was counted in between. So the units that come at once
