@@ -10,11 +10,6 @@ static uint64_t stated_upto(const struct qp_core *core, uint32_t rounds_ago)
     return core->stated_upto[(core->round - rounds_ago) % (QP_TOOK_MAX + 1)];
 }
 
-void qp_figures_round(struct qp_core *core)
-{
-    core->stated_upto[core->round % (QP_TOOK_MAX + 1)] = core->ledger->sequence;
-}
-
 static void note_took(struct qp_peer *peer, uint32_t rounds)
 {
     uint8_t *place = &peer->took[peer->took_count % QP_TOOK_LAST];
@@ -22,6 +17,7 @@ static void note_took(struct qp_peer *peer, uint32_t rounds)
         peer->took_times[*place]--;
     *place = (uint8_t)rounds;
     peer->took_times[rounds]++;
+    peer->took_news = true;
     peer->took_count += peer->took_count + 1 < 2 * QP_TOOK_LAST ? 1 : 1 - QP_TOOK_LAST; /* the same place in the ring */
 }
 
@@ -48,6 +44,21 @@ static uint32_t percentile(const struct qp_peer *peer, uint32_t count, uint32_t 
     while (seen * 100 < count * percent)
         seen += peer->took_times[++rounds];
     return rounds;
+}
+
+/* The percentiles are counted when there is something new in them: an idle round is to cost no more for what once took long. */
+void qp_figures_round(struct qp_core *core)
+{
+    core->stated_upto[core->round % (QP_TOOK_MAX + 1)] = core->ledger->sequence;
+    for (uint32_t i = 0; i < core->peer_high; i++) {
+        struct qp_peer *peer = &core->peer[i];
+        uint32_t count = peer->took_count < QP_TOOK_LAST ? peer->took_count : QP_TOOK_LAST;
+        if (!peer->took_news)
+            continue;
+        peer->took_median = percentile(peer, count, 50);
+        peer->took_p99 = percentile(peer, count, 99);
+        peer->took_news = false;
+    }
 }
 
 /* ---- since when we may lack something of its ----------------------------------------------------------------------------- */
@@ -108,8 +119,8 @@ bool qp_core_peer_figures(const struct qp_core *core, uint32_t number, struct qp
     out->whole_ms = peer->whole_ms;
     out->whole_rounds = peer->whole_ms ? core->round - peer->whole_round : 0;
     out->took_count = peer->took_count < QP_TOOK_LAST ? peer->took_count : QP_TOOK_LAST;
-    out->took_median = percentile(peer, out->took_count, 50);
-    out->took_p99 = percentile(peer, out->took_count, 99);
+    out->took_median = peer->took_median;
+    out->took_p99 = peer->took_p99;
     out->digest = out->digest_differs ? QP_DIGEST_DIFFERS : out->digest_ms ? QP_DIGEST_EQUAL : QP_DIGEST_UNCOMPARED;
     return true;
 }

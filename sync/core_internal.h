@@ -108,6 +108,8 @@ struct qp_peer {
     uint8_t took[QP_TOOK_LAST]; /* rounds from a harvest to its acknowledgement, a ring; and how often each is in it */
     uint16_t took_times[QP_TOOK_MAX + 1];
     uint32_t took_count;        /* its next place is after so many; the ring is full from QP_TOOK_LAST on */
+    uint32_t took_median, took_p99;
+    bool took_news;             /* these two are to be counted anew */
     struct qp_peer_figures figures;
 };
 

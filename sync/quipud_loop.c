@@ -14,7 +14,8 @@
 #include "quipud_notify.h"
 #include "quipud_snapshot.h"
 
-#define LOOK_MS 1000 /* at the figures, at what the segment needs, and whether it is still there */
+#define LOOK_MS 1000 /* at the figures, and whether the segment is still there */
+#define UPKEEP_LOOKS 5 /* from one look at what the segment needs to the next: it costs more than all else that an idle agent does */
 
 #define DONE 0
 #define CANNOT 3
@@ -25,6 +26,7 @@ struct loop {
     uv_signal_t hup, term, interrupt;
     uv_work_t work;
     bool is_saving, is_ending;
+    uint32_t looks;
     struct qp_quipud_agent *agent;
     const char *path;
     const struct qp_quipud_key *key;
@@ -96,7 +98,8 @@ static void on_look(uv_timer_t *timer)
     }
     if (qp_quipud_watch(loop->agent))
         qp_quipud_notify_status(loop->agent->status);
-    qp_quipud_agent_upkeep(loop->agent);
+    if (loop->looks++ % UPKEEP_LOOKS == 0)
+        qp_quipud_agent_upkeep(loop->agent);
 }
 
 static void on_watchdog(uv_timer_t *timer)

@@ -399,6 +399,11 @@ void sim_account_lost(struct sim_account *account, uint32_t life)
     }
 }
 
+void sim_account_cut_lost(struct sim_account *account, uint32_t key)
+{
+    account->key[key].cut_lost = account->key[key].cut_newest;
+}
+
 void sim_account_known(struct sim_account *account, uint32_t key, uint32_t life, unsigned parity, const struct qp_point *point)
 {
     struct sim_shard *s = &account->shard[key][life][parity];
@@ -417,9 +422,12 @@ void sim_account_expect(const struct sim_account *account, uint32_t key, uint64_
     for (uint32_t life = 0; life < account->life_count; life++) {
         const struct sim_shard *s = &account->shard[key][life][window & 1];
         if (account->life[life].lost) {
-            bool lives = s->low_epoch == epoch && is_newer(s->low_said, account->key[key].cut_newest);
+            const struct sim_account_key *k = &account->key[key];
+            bool lives = s->low_epoch == epoch && is_newer(s->low_said, k->cut_newest);
+            bool may_live = s->low_epoch == epoch && k->cut_lost.timestamp && !is_newer(k->cut_newest, k->cut_lost);
+            uint64_t most = s->window != window ? 0 : s->epoch == epoch ? s->stamped : s->epoch > epoch ? s->added : 0;
             *low += lives ? s->low : 0;
-            *high += s->window != window ? 0 : s->epoch == epoch ? s->stamped : s->epoch > epoch ? s->added : 0;
+            *high += may_live && s->low > most ? s->low : most;
         } else if (s->window == window && s->epoch == epoch) {
             *low += s->stamped + s->unstamped;
             *high += s->stamped + s->unstamped;

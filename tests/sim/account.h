@@ -53,6 +53,7 @@ struct sim_account_key {
     uint64_t epoch_made;           /* the highest that a verb began */
     uint64_t newest;               /* timestamp of all versions of it so far */
     struct qp_version cut_newest;  /* of the newest reset (windows) or delete */
+    struct qp_version cut_lost;    /* it, when all who had heard of it are lost: nobody knows any more that it was */
     uint64_t cut_window;           /* windows: the newest that was cut */
     uint64_t loose_before_ms;      /* windows that began before are not exact */
     uint32_t cuts;
@@ -95,6 +96,8 @@ void sim_account_excuse_windows(struct sim_account *account, uint64_t before_ms)
 
 /* A life ends with what it had not told; `known` says how much of it is held elsewhere. */
 void sim_account_lost(struct sim_account *account, uint32_t life);
+/* The last segment that had the newest reset or delete of a key is lost. */
+void sim_account_cut_lost(struct sim_account *account, uint32_t key);
 void sim_account_known(struct sim_account *account, uint32_t key, uint32_t life, unsigned parity, const struct qp_point *point);
 
 /* What a converged cluster must read in that epoch: something between. window: of a limit, else 0. */

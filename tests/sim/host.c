@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sync/rules.h"
+#include "sync/wire.h"
 
 uint64_t sim_host_now(const struct sim_host *host)
 {
@@ -114,10 +115,41 @@ void sim_host_birth(struct sim_host *host)
     sim_say(sim, "host %u has a new segment, replica %016llx, life %u", host->index, (unsigned long long)replica, host->life);
 }
 
+/* The newest delete of a key, or what is left of it. */
+static bool has_cut(const struct sim_host *host, const struct sim_account_key *k)
+{
+    struct qp_store store = sim_store_interface(host->store);
+    uint64_t hash = qp_wire_key_hash(k->name, k->name_bytes);
+    uint32_t count;
+    const struct qp_grave *graves = store.ops->graves(store.store, &count);
+    const struct qp_state *state = sim_store_look(host->store, k->name, k->name_bytes);
+    bool has = state && qp_version_compare(state->tombstone.timestamp, state->tombstone.replica, k->cut_newest.timestamp,
+                                           k->cut_newest.replica) >= 0;
+    for (uint32_t i = 0; i < count && !has; i++)
+        has = graves[i].hash == hash;
+    return has;
+}
+
+static void note_lost_cuts(const struct sim_host *host)
+{
+    struct sim_account *account = host->sim->account;
+    for (uint32_t key = 0; key < account->key_count; key++) {
+        const struct sim_account_key *k = &account->key[key];
+        bool is_lost = k->cut_newest.timestamp && has_cut(host, k);
+        for (uint32_t h = 0; h < host->sim->host_count && is_lost; h++) {
+            const struct sim_host *other = &host->sim->host[h];
+            is_lost = other == host || !other->store || !has_cut(other, k);
+        }
+        if (is_lost)
+            sim_account_cut_lost(account, key);
+    }
+}
+
 void sim_host_bury(struct sim_host *host)
 {
     sim_host_stop(host);
     sim_say(host->sim, "host %u lost its segment", host->index);
+    note_lost_cuts(host);
     sim_store_free(host->store);
     host->store = NULL;
     sim_account_lost(host->sim->account, host->life);
