@@ -10,7 +10,8 @@ set -euo pipefail
 
 build=(gcc libc6-dev make cmake pkg-config libjansson-dev libinih-dev libxxhash-dev liblz4-dev libzstd-dev libjemalloc-dev liburcu-dev
     libzmq3-dev libuv1-dev libsystemd-dev)
-tests=(clang libclang-rt-14-dev llvm libcmocka-dev libtdb-dev liblmdb-dev libhiredis-dev redis-server spin valgrind strace python3 g++ binutils patch procps)
+tests=(clang libclang-rt-14-dev llvm libcmocka-dev libtdb-dev liblmdb-dev libhiredis-dev redis-server spin valgrind strace python3 g++ binutils patch procps
+    iproute2 iptables)
 http=(wrk curl python3 procps)
 nginx=(nginx libnginx-mod-http-lua lua-resty-core)
 

@@ -6,7 +6,7 @@
 quipu=$build/bin/quipu
 quipud=$build/bin/quipud
 scratch=$(mktemp -d -p /dev/shm quipu-agent-test.XXXXXX)
-declare -A agent_of=() key_of=() port_of=() clock_of=()
+declare -A agent_of=() key_of=() port_of=() clock_of=() address_of=()
 declare -A peers_of=() # as configured last
 round_ms=${round_ms:-20} # of all agents
 more_settings=${more_settings:-} # of all agents that speak decides on
@@ -63,16 +63,19 @@ make_host() { # HOST: its segment, its key, its port
     make_segment "$1" && key_of[$1]=$("$quipud" keygen "$scratch/$1.key") && port_of[$1]=$(free_port)
 }
 
+# Where it listens: address_of, or the loopback.
+place_of() { echo "${address_of[$1]:-127.0.0.1}:${port_of[$1]}"; }
+
 # The configuration of a host among those others; MORE lines stand in [agent].
 configure() { # HOST "PEER..." [MORE]
     local host=$1 peer
     peers_of[$host]=$2
     {
-        printf '[agent]\nsegment = %s\nlisten = tcp://127.0.0.1:%s\nkey_file = %s\nround_ms = %s\nlog_level = debug\n' \
-            "$(segment_of "$host")" "${port_of[$host]}" "$scratch/$host.key" "$round_ms"
+        printf '[agent]\nsegment = %s\nlisten = tcp://%s\nkey_file = %s\nround_ms = %s\nlog_level = debug\n' \
+            "$(segment_of "$host")" "$(place_of "$host")" "$scratch/$host.key" "$round_ms"
         printf '%b' "${3:-}"
         for peer in $2; do
-            printf '\n[peer %s]\nkey = %s\nendpoint = tcp://127.0.0.1:%s\nrelay = yes\n' "$peer" "${key_of[$peer]}" "${port_of[$peer]}"
+            printf '\n[peer %s]\nkey = %s\nendpoint = tcp://%s\nrelay = yes\n' "$peer" "${key_of[$peer]}" "$(place_of "$peer")"
         done
     } >"$scratch/$host.conf"
 }

@@ -72,11 +72,14 @@ kill_them() {
 
 # In their place, with as much of the processor: somebody who has nothing to do with the segments.
 burn_instead() { # SECONDS MS
-    local until=$((SECONDS + $1)) permille=$(($2 / $1)) one
+    local until=$((SECONDS + $1)) permille=$(($2 / $1)) one look
     while [ $SECONDS -lt $until ]; do
         "$worker" - burn $permille &
         one=$!
-        sleep 0.5
+        for look in 1 2 3 4 5 6; do # as after a kill
+            both_know $((2 * kills + look))
+            sleep 0.05
+        done
         { kill -KILL $one && wait $one; } 2>>"$scratch/err"
     done
 }
@@ -87,6 +90,10 @@ print(sum(item["total"] for item in json.load(sys.stdin)))')" = "$2" ]
 }
 
 both_counted() { has_counted a "$1" && has_counted b "$1"; }
+
+nothing_piles_up() {
+    [ "$(find "$scratch/snapshots" -type f | wc -l)" -le 2 ]
+}
 
 phases_were_hit() {
     local phase
@@ -128,5 +135,6 @@ verdict 'in harvests, merges and snapshots' phases_were_hit
 # Who waited for an agent, even once a kill, would have waited for some hundred times as long as for a processor.
 verdict 'who counts did not notice' [ "$slowest" -le $((30 * control_slowest)) -a "$mean" -le $((3 * control_mean)) ]
 verdict 'nothing was lost' wait_for both_counted $((added + control_added))
+verdict 'no unfinished snapshots pile up' nothing_piles_up
 verdict 'two agents stop' eval 'stop a && stop b'
 summary
