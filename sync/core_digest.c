@@ -161,8 +161,9 @@ void qp_digest_on_digest(struct qp_core *core, struct qp_peer *peer, const struc
         if (status == 1 && record.kind == QP_RECORD_DIGEST)
             compare(core, peer, &record);
     peer->figures.digest_differs = false;
-    for (uint32_t i = 0; is_known(core, i); i++)
-        peer->figures.digest_differs |= peer->repair->repairs[i] != 0 || peer->repair->differs[i] >= DIFFERENCES;
+    for (uint32_t i = 0; is_known(core, i); i++) /* what it relayed once, while the origin was away, is the origin's to say again */
+        peer->figures.digest_differs |= qp_digest_may_speak_of(core, peer, i) &&
+                                        (peer->repair->repairs[i] != 0 || peer->repair->differs[i] >= DIFFERENCES);
 }
 
 /* ---- asked for a repair ----------------------------------------------------------------------------------------------------------- */
