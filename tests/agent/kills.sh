@@ -8,37 +8,14 @@ export LC_ALL=C
 build=$(realpath -e -- "${1:-build}")
 # shellcheck source=tests/agent/hosts.sh
 . "$(dirname "$0")/hosts.sh"
+# shellcheck source=tests/agent/counting.sh
+. "$(dirname "$0")/counting.sh"
 
 kills=$((50 * ${QUIPU_TEST_SCALE:-1}))
-keys=40000
-counters=60000
-worker=$build/bin/agent_worker
 # A function of each phase, and within how many instructions from its beginning the agent dies.
 phases=('harvest qp_key_harvest 6000' 'merge qp_key_merge 6000' 'snapshot qp_dump_file_put 2000'
     'harvest qp_agent_harvest 20000' 'merge qp_core_on_message 20000' 'snapshot qp_dump_file_end 4000')
-declare -A counting=()
-trap 'kill -KILL "${counting[@]}" 2>/dev/null; clean_up' EXIT
 RANDOM=7
-
-count_on() { # HOST...: somebody counts there from now on
-    local host
-    for host in "$@"; do
-        "$worker" "$(segment_of "$host")" count $keys >"$scratch/$host.counted" 2>>"$scratch/err" &
-        counting[$host]=$!
-    done
-}
-
-# Ends them, and adds up in `sums` what they said: adds; the mean of all and of the slowest, in ns.
-counted_on() { # HOST...
-    local host
-    for host in "$@"; do
-        kill -TERM "${counting[$host]}" && wait "${counting[$host]}"
-        unset "counting[$host]"
-    done
-    for host in "$@"; do
-        cat "$scratch/$host.counted"
-    done | awk '{ added += $1; mean += $2; slowest += $3 } END { printf "%.0f %.0f %.0f\n", added, mean / NR, slowest / NR }' >"$scratch/sums"
-}
 
 kill_one() { # HOST NUMBER: of the kill, which decides of what it is in the middle
     local name function steps where ended=0
@@ -82,11 +59,6 @@ burn_instead() { # SECONDS MS
         done
         { kill -KILL $one && wait $one; } 2>>"$scratch/err"
     done
-}
-
-has_counted() { # HOST NUMBER: by the keys of all who count
-    [ "$(on "$1" --json list k: | python3 -c 'import json, sys
-print(sum(item["total"] for item in json.load(sys.stdin)))')" = "$2" ]
 }
 
 both_counted() { has_counted a "$1" && has_counted b "$1"; }
