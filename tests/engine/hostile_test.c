@@ -15,7 +15,7 @@
 enum { A, B, C, HOSTS };
 
 #define WAVE 50
-#define WAVES_TOGETHER 10
+#define WAVES_TOGETHER 25
 #define STRANGERS_OF_KEYS 40
 
 struct scene {
@@ -185,7 +185,7 @@ static void strangers(void **state)
 {
     struct scene *s = *state;
     struct host *a = &s->host[A];
-    const uint64_t waves = 40 * qp_test_scale();
+    const uint64_t waves = 200 * qp_test_scale();
     unsigned descriptors = host_descriptors();
     size_t memory = 0;
     struct waiting waiting = {.count = 0};
