@@ -138,6 +138,29 @@ static void when_the_origin_is_gone_a_relay_adds(void **unused)
     rig_end(&rig);
 }
 
+/* A relay's word on who is away is no difference of the relay's any more when that one is back. */
+static void what_was_relayed_is_the_origins_again(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct qp_peer_figures figures;
+    begin(&rig, 3, NULL);
+    rig_add(&rig, 0, "a", 7);
+    rig_rounds(&rig, 5);
+    rig_kill(&rig, 0);
+    forge(&rig, 1, "a", rig_replica(0), -1);
+    rig.fate = no_repair_of_1;
+    rig_rounds(&rig, 60);
+    assert_true(qp_core_peer_figures(rig.core[1], rig_peer(&rig, 1, 2)->number, &figures));
+    assert_int_equal(figures.digest, QP_DIGEST_DIFFERS);
+    rig_start(&rig, 0);
+    rig.fate = NULL;
+    rig_rounds(&rig, 60);
+    assert_true(qp_core_peer_figures(rig.core[1], rig_peer(&rig, 1, 2)->number, &figures));
+    assert_int_equal(figures.digest, QP_DIGEST_EQUAL);
+    rig_end(&rig);
+}
+
 static int put_back(struct qp_state *state, void *arg)
 {
     const struct qp_state *former = arg;
@@ -417,6 +440,7 @@ int main(void)
         cmocka_unit_test(what_is_lost_comes_back_from_its_origin),
         cmocka_unit_test(what_the_origin_never_said_goes),
         cmocka_unit_test(when_the_origin_is_gone_a_relay_adds),
+        cmocka_unit_test(what_was_relayed_is_the_origins_again),
         cmocka_unit_test(a_counter_that_was_ended_ends_again),
         cmocka_unit_test(a_register_that_was_ended_ends_again),
         cmocka_unit_test(a_large_range_comes_in_parts),
