@@ -10,6 +10,7 @@
 #include <zmq.h>
 
 #include "host.h"
+#include "stranger.h"
 #include "tests/support.h"
 
 enum { A, B, C, HOSTS };
@@ -59,14 +60,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static uint64_t random_of(struct scene *s)
-{
-    s->seed ^= s->seed << 13;
-    s->seed ^= s->seed >> 7;
-    s->seed ^= s->seed << 17;
-    return s->seed;
-}
-
 /* A word each way, heard. */
 static void honest(struct scene *s)
 {
@@ -89,60 +82,6 @@ static int call(const struct host *host, int fd)
     return connect(fd, (struct sockaddr *)&there, sizeof there);
 }
 
-/* ZMTP 3.1's greeting. */
-static size_t greet(uint8_t *bytes, const char *mechanism)
-{
-    memset(bytes, 0, 64);
-    bytes[0] = 0xff;
-    bytes[9] = 0x7f;
-    bytes[10] = 3;
-    bytes[11] = 1;
-    strcpy((char *)bytes + 12, mechanism);
-    return 64;
-}
-
-static void noise(struct scene *s, uint8_t *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        bytes[i] = (uint8_t)(random_of(s) >> 24);
-}
-
-/* What a stranger says first; some say nothing. */
-static size_t say(struct scene *s, unsigned kind, uint8_t *bytes)
-{
-    size_t count;
-    switch (kind) {
-    case 0:
-        count = 1 + random_of(s) % 500;
-        noise(s, bytes, count);
-        return count;
-    case 1:
-        greet(bytes, "CURVE");
-        return 1 + random_of(s) % 63;
-    case 2:
-        return greet(bytes, "NULL");
-    case 3: /* a command HELLO of noise */
-        count = greet(bytes, "CURVE");
-        memcpy(bytes + count, "\x04\xc8\x05HELLO\x01\x00", 10);
-        noise(s, bytes + count + 10, 194);
-        return count + 2 + 200;
-    case 4: /* a frame of 2^63 - 1 bytes */
-        count = greet(bytes, "CURVE");
-        memcpy(bytes + count, "\x02\x7f\xff\xff\xff\xff\xff\xff\xff", 9);
-        noise(s, bytes + count + 9, 200);
-        return count + 209;
-    case 5: /* an INITIATE out of turn */
-        count = greet(bytes, "CURVE");
-        memcpy(bytes + count, "\x04\xff\x08INITIATE", 11);
-        noise(s, bytes + count + 11, 246);
-        return count + 257;
-    case 6:
-        return greet(bytes, "CURVE");
-    default:
-        return 0;
-    }
-}
-
 /* Who waits to be hung up on. */
 struct waiting {
     int fd[WAVES_TOGETHER * WAVE];
@@ -153,15 +92,14 @@ struct waiting {
 static void wave(struct scene *s, struct waiting *waiting)
 {
     for (int i = 0; i < WAVE; i++) {
-        uint8_t bytes[1024];
-        unsigned kind = (unsigned)(random_of(s) % 8);
-        size_t length = say(s, kind, bytes);
+        uint8_t bytes[STRANGER_SAYS_MAX];
+        size_t length = stranger_say(&s->seed, bytes);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_true(fd >= 0);
         assert_int_equal(call(&s->host[A], fd), 0);
         if (length)
             assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), length);
-        if (random_of(s) % 4 == 0)
+        if (stranger_random(&s->seed) % 4 == 0)
             waiting->fd[waiting->count++] = fd;
         else
             close(fd);
@@ -222,16 +160,8 @@ static void strangers_with_keys(void **state)
     struct host *a = &s->host[A];
     void *context = zmq_ctx_new(), *sockets[STRANGERS_OF_KEYS];
     for (int i = 0; i < STRANGERS_OF_KEYS; i++) {
-        uint8_t public_key[QP_ENGINE_KEY_BYTES], secret_key[QP_ENGINE_KEY_BYTES];
-        int zero = 0;
-        qp_engine_keygen(public_key, secret_key);
-        sockets[i] = zmq_socket(context, ZMQ_DEALER);
-        zmq_setsockopt(sockets[i], ZMQ_CURVE_SERVERKEY, a->public_key, QP_ENGINE_KEY_BYTES);
-        zmq_setsockopt(sockets[i], ZMQ_CURVE_PUBLICKEY, public_key, QP_ENGINE_KEY_BYTES);
-        zmq_setsockopt(sockets[i], ZMQ_CURVE_SECRETKEY, secret_key, QP_ENGINE_KEY_BYTES);
-        zmq_setsockopt(sockets[i], ZMQ_LINGER, &zero, sizeof zero);
-        assert_int_equal(zmq_connect(sockets[i], a->endpoint), 0);
-        assert_int_equal(zmq_send(sockets[i], "01234567", 8, ZMQ_DONTWAIT), 8);
+        sockets[i] = stranger_with_key(context, a->public_key, a->endpoint);
+        assert_non_null(sockets[i]);
     }
     /* They come back, and are refused again. */
     while (host_figures(a).refused_keys < 5 * STRANGERS_OF_KEYS) {
