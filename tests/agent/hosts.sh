@@ -11,6 +11,7 @@ declare -A peers_of=() # as configured last
 round_ms=${round_ms:-20} # of all agents
 more_settings=${more_settings:-} # of all agents that speak decides on
 counters=4000            # room for so many in each segment
+replicas=8               # and for what so many say of each
 
 clean_up() {
     local pid
@@ -55,7 +56,7 @@ print(s.getsockname()[1])'
 }
 
 make_segment() { # HOST
-    "$quipu" -s "$(segment_of "$1")" create --counters "$counters" --hosts 8 &&
+    "$quipu" -s "$(segment_of "$1")" create --counters "$counters" --hosts "$replicas" &&
         "$quipu" -s "$(segment_of "$1")" strategy put l: kind=limit limit=1000 window=1h
 }
 

@@ -10,6 +10,7 @@ build=$(realpath -e -- "${1:-build}")
 . "$(dirname "$0")/hosts.sh"
 
 sizes=(1000 100000 1000000)
+replicas=2
 round_ms=100 # as by default
 seconds=$((10 * ${QUIPU_TEST_SCALE:-1}))
 declare -A time_of=() rounds_of=() instructions_of=()
@@ -85,6 +86,13 @@ all_below() { # PERMYRIAD of a core
         [ "${time_of[$size]}" -le $((seconds * $1 * 100000)) ] || return 1
     done
 }
+
+# A counter takes less than 800 bytes of a segment.
+room=$(df --output=avail -B1 /dev/shm | tail -n 1)
+if [ "$room" -lt $((2 * 800 * 1100000)) ]; then
+    echo '# skipped: 1,000,000 counters, for which /dev/shm has no room'
+    sizes=(1000 100000)
+fi
 
 for size in "${sizes[@]}"; do
     verdict "two agents with $size counters" start_pair "$size"

@@ -166,10 +166,10 @@ void names_run(struct tally *total)
 
 /* What changes nothing that another process could see. */
 static const char *const reading[] = {
-    "quipu_check",         "quipu_check_quiet", "quipu_counter_get",   "quipu_counter_open",
-    "quipu_counter_close", "quipu_each",        "quipu_error",         "quipu_get",
-    "quipu_get_at",        "quipu_shares",      "quipu_stat",          "quipu_strategy_each",
-    "quipu_version",
+    "quipu_agent",        "quipu_check",         "quipu_check_quiet", "quipu_counter_get",
+    "quipu_counter_open", "quipu_counter_close", "quipu_each",        "quipu_error",
+    "quipu_get",          "quipu_get_at",        "quipu_peers",       "quipu_shares",
+    "quipu_stat",         "quipu_strategy_each", "quipu_version",
 };
 
 static bool has_row(const char *name)
