@@ -43,7 +43,7 @@ build() {
 tests_in() {
     local folder=$1
     shift
-    ctest --test-dir "$out/$folder" --output-on-failure -j$((2 * $(nproc))) "$@" # with weights: CMakeLists.txt
+    ctest --test-dir "$out/$folder" --output-on-failure -j$((3 * $(nproc))) "$@" # with weights: CMakeLists.txt
 }
 
 do_gcc() { build gcc -DCMAKE_C_COMPILER=gcc && tests_in gcc; }
