@@ -11,7 +11,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 mkdir "$scratch/tree"
 git ls-files -z 2>/dev/null | xargs -0 cp -a --parents -t "$scratch/tree" 2>/dev/null ||
-    cp -a CMakeLists.txt shm runtime tests "$scratch/tree"
+    cp -a CMakeLists.txt shm runtime sync tests bench examples "$scratch/tree" # no git here, or one that does not trust this folder
 
 header() { sed -n "s/^$1: //p" "$2" | head -n 1; }
 
