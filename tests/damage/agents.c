@@ -227,7 +227,7 @@ static void one(struct filled *f, uint64_t number, struct cases_share *share)
 
 int main(int argc, char **argv)
 {
-    const struct cases_plan plan = {.name = "agents", .count = 3000, .one = one};
+    const struct cases_plan plan = {.name = "agents", .count = 8000, .one = one};
     struct cases_share sum = {0};
     int failed = cases_main(argc, argv, &plan, &sum, NULL);
     printf("%llu cases (the check noticed %llu), %llu places changed, %llu calls, %llu frames\n", (unsigned long long)sum.cases,

@@ -41,7 +41,7 @@ static void one(struct filled *f, uint64_t number, struct cases_share *share)
 int main(int argc, char **argv)
 {
     const struct cases_plan plan = {
-        .name = "flips", .count = 60000, .begin = begin, .one = one, .end = end, .beside = hostile_run};
+        .name = "flips", .count = 100000, .begin = begin, .one = one, .end = end, .beside = hostile_run};
     struct cases_share sum = {0}, files = {0};
     int failed = cases_main(argc, argv, &plan, &sum, &files);
     printf("%llu cases (the check noticed %llu), %llu places changed, %llu calls; %llu hostile files\n",
