@@ -23,12 +23,6 @@ struct loading {
 
 /* ---- the first time through ---------------------------------------------------------------------------------------------- */
 
-/* false: there are too many, or one replica's twice. */
-static bool note_known(struct loading *l, const struct qp_wire_record *record)
-{
-    return qp_known_add(&l->knows, record);
-}
-
 static int check(struct loading *l, FILE *file)
 {
     struct qp_wire_record record;
@@ -38,7 +32,7 @@ static int check(struct loading *l, FILE *file)
     while ((status = qp_dump_file_next(&l->file, &record)) == 1) {
         l->figures.keys += record.kind == QP_RECORD_ITEM;
         l->figures.graves += record.kind == QP_RECORD_GRAVE;
-        if (record.kind == QP_RECORD_KNOWLEDGE && !note_known(l, &record))
+        if (record.kind == QP_RECORD_KNOWLEDGE && !qp_known_add(&l->knows, &record))
             return -EBADMSG;
     }
     l->knows.count = 0;
@@ -129,7 +123,7 @@ static int merge(struct loading *l, FILE *file)
             take_item(l, &record.item);
         else if (record.kind == QP_RECORD_GRAVE)
             take_grave(l, &record);
-        else if (!note_known(l, &record))
+        else if (!qp_known_add(&l->knows, &record))
             return -EBADMSG; /* somebody writes to the file */
         else /* the points of a replica that the ledger has no place for are refused for want of room */
             qp_replica_heard_of(l->core, &record);

@@ -11,27 +11,13 @@ static void begin(struct rig *rig, unsigned hosts)
     rig_begin(rig, hosts, NULL);
     rig->config.tombstone_grace_ms = GRACE_MS;
     rig->config.forget_after_ms = FORGET_MS;
-    for (unsigned i = 0; i < hosts; i++) {
-        rig_kill(rig, i);
-        rig_start(rig, i);
-    }
-    rig_rounds(rig, 3);
+    rig_begin_again(rig);
 }
 
 static void delete(struct rig *rig, unsigned host, const char *key)
 {
     int64_t ended;
     assert_int_equal(sim_store_delete(rig->store[host], key, strlen(key), rig->now_ms, &ended), 0);
-}
-
-/* Time passes; what may leave, leaves. */
-static void pass(struct rig *rig, uint64_t ms)
-{
-    for (uint64_t end_ms = rig->now_ms + ms; rig->now_ms < end_ms;) {
-        rig_rounds(rig, 1);
-        for (unsigned i = 0; i < rig->hosts; i++)
-            sim_store_upkeep(rig->store[i], rig->now_ms);
-    }
 }
 
 static bool is_held(struct rig *rig, unsigned host, const char *key)
@@ -77,18 +63,18 @@ static void all_must_hold_it(void **unused)
     for (unsigned i = 0; i < 3; i++)
         rig_add(&rig, i, "a", 5);
     assert_int_equal(sim_store_set(rig.store[0], "word", 4, 7, rig.now_ms), 0);
-    pass(&rig, 500);
+    rig_pass(&rig, 500);
     rig.fate = cut;
     rig.arg = 1 << 2;
     delete(&rig, 0, "a");
     delete(&rig, 1, "word");
-    pass(&rig, 10 * GRACE_MS);
+    rig_pass(&rig, 10 * GRACE_MS);
     for (unsigned i = 0; i < 2; i++) {
         assert_true(is_held(&rig, i, "a") && is_held(&rig, i, "word"));
         assert_false(has_grave(&rig, i, "a", false, &floor));
     }
     rig.fate = NULL;
-    pass(&rig, 7000 + 4 * GRACE_MS); /* till the next HELLO, and then some */
+    rig_pass(&rig, 7000 + 4 * GRACE_MS); /* till the next HELLO, and then some */
     for (unsigned i = 0; i < 3; i++) {
         assert_false(is_held(&rig, i, "a") || is_held(&rig, i, "word"));
         assert_true(has_grave(&rig, i, "a", false, &floor));
@@ -97,7 +83,7 @@ static void all_must_hold_it(void **unused)
         assert_int_equal(rig.core[i]->figures.collected, 2);
         assert_int_equal(rig.core[i]->log.tombs, 0);
     }
-    pass(&rig, FORGET_MS + 15000); /* some graves are looked at in each round */
+    rig_pass(&rig, FORGET_MS + 15000); /* some graves are looked at in each round */
     for (unsigned i = 0; i < 3; i++)
         assert_false(has_grave(&rig, i, "a", false, &floor) || has_grave(&rig, i, "word", true, &floor));
     rig_end(&rig);
@@ -114,11 +100,11 @@ static void the_grace_is_waited_for(void **unused)
         rig_start(&rig, i);
     }
     rig_add(&rig, 0, "a", 1);
-    pass(&rig, 500);
+    rig_pass(&rig, 500);
     delete(&rig, 0, "a");
-    pass(&rig, 4500);
+    rig_pass(&rig, 4500);
     assert_true(is_held(&rig, 0, "a") && is_held(&rig, 1, "a"));
-    pass(&rig, 3000);
+    rig_pass(&rig, 3000);
     assert_false(is_held(&rig, 0, "a") || is_held(&rig, 1, "a"));
     rig_end(&rig);
 }
@@ -150,9 +136,9 @@ static void a_peer_never_heard_is_waited_for(void **unused)
     rig_add(&rig, 0, "a", 1);
     rig_rounds(&rig, 2);
     delete(&rig, 0, "a");
-    pass(&rig, FORGET_MS - 2000);
+    rig_pass(&rig, FORGET_MS - 2000);
     assert_true(is_held(&rig, 0, "a"));
-    pass(&rig, 4000);
+    rig_pass(&rig, 4000);
     assert_false(is_held(&rig, 0, "a"));
     rig_end(&rig);
 }
@@ -162,9 +148,9 @@ static void collected(struct rig *rig)
     begin(rig, 3);
     for (unsigned i = 0; i < 3; i++)
         rig_add(rig, i, "a", 5);
-    pass(rig, 500);
+    rig_pass(rig, 500);
     delete(rig, 0, "a");
-    pass(rig, 8 * GRACE_MS);
+    rig_pass(rig, 8 * GRACE_MS);
     assert_false(is_held(rig, 0, "a") || is_held(rig, 1, "a") || is_held(rig, 2, "a"));
 }
 
@@ -175,7 +161,7 @@ static void a_key_made_again_begins_above_its_grave(void **unused)
     collected(&rig);
     rig_add(&rig, 1, "a", 2);
     rig_add(&rig, 2, "a", 3);
-    pass(&rig, 500);
+    rig_pass(&rig, 500);
     rig_assert_all(&rig, "a", 5);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(sim_store_look(rig.store[i], "a", 1)->own[0].epoch, 1);
@@ -211,7 +197,7 @@ static void a_late_write_is_dead(void **unused)
     collected(&rig);
     assert_int_equal(hear(&rig, 0, 1, false, 900), QP_REFUSED_OLD); /* not by its place in the stream: by the grave alone */
     assert_int_equal(hear(&rig, 0, 1, false, 1), QP_REFUSED_OLD);
-    pass(&rig, 500);
+    rig_pass(&rig, 500);
     for (unsigned i = 0; i < 3; i++)
         assert_false(rig_is_there(&rig, i, "a"));
     rig_end(&rig);
@@ -244,15 +230,15 @@ static void a_joiner_is_waited_for(void **unused)
     rig_kill(&rig, 2);
     rig_new_segment(&rig, 2, 0x2222);
     rig_add(&rig, 0, "a", 1);
-    pass(&rig, 12000); /* the former segment of its key has to be silent for a while */
+    rig_pass(&rig, 12000); /* the former segment of its key has to be silent for a while */
     rig.fate = no_chunks;
     rig_start(&rig, 2);
-    pass(&rig, 1000);
+    rig_pass(&rig, 1000);
     assert_true(rig.core[0]->figures.chunks_out + rig.core[1]->figures.chunks_out > 0);
     rig_kill(&rig, 2);
-    pass(&rig, FORGET_MS / 2 - 1500); /* its former segment is retired, it is not */
+    rig_pass(&rig, FORGET_MS / 2 - 1500); /* its former segment is retired, it is not */
     delete(&rig, 1, "a");
-    pass(&rig, 4 * GRACE_MS);
+    rig_pass(&rig, 4 * GRACE_MS);
     assert_true(is_held(&rig, 0, "a") && is_held(&rig, 1, "a"));
     for (unsigned i = 0; i < 2; i++) {
         int former = qp_replica_find(rig.core[i], rig_replica(2));
@@ -262,9 +248,9 @@ static void a_joiner_is_waited_for(void **unused)
     }
     rig.fate = NULL;
     rig_start(&rig, 2);
-    pass(&rig, 10000);
+    rig_pass(&rig, 10000);
     assert_false(is_held(&rig, 0, "a") || is_held(&rig, 1, "a"));
-    pass(&rig, FORGET_MS); /* it has heard of its former segment, and waits for that */
+    rig_pass(&rig, FORGET_MS); /* it has heard of its former segment, and waits for that */
     assert_false(is_held(&rig, 2, "a"));
     rig_end(&rig);
 }
@@ -280,23 +266,23 @@ static void who_never_heard_of_it_is_asked(void **unused)
     rig_kill(&rig, 2);
     rig_new_segment(&rig, 2, 0x2222);
     rig_add(&rig, 0, "a", 1);
-    pass(&rig, FORGET_MS + 1000); /* host 2's former segment is retired */
+    rig_pass(&rig, FORGET_MS + 1000); /* host 2's former segment is retired */
     rig.config.tombstone_grace_ms = 80000;
     rig_kill(&rig, 1);
     rig_start(&rig, 1);
-    pass(&rig, 500);
+    rig_pass(&rig, 500);
     delete(&rig, 0, "a");
-    pass(&rig, FORGET_MS + 20000);
+    rig_pass(&rig, FORGET_MS + 20000);
     assert_false(is_held(&rig, 0, "a") || has_grave(&rig, 0, "a", false, &floor));
     assert_true(is_held(&rig, 1, "a"));
     rig.fate = not_between_1_and_2;
     rig_start(&rig, 2);
-    pass(&rig, 5000);
+    rig_pass(&rig, 5000);
     rig.fate = NULL;
     assert_true(rig.core[0]->figures.chunks_out > 0);
     assert_int_equal(rig.core[1]->figures.chunks_out, 0);
     assert_false(is_held(&rig, 2, "a"));
-    pass(&rig, 70000);
+    rig_pass(&rig, 70000);
     assert_false(is_held(&rig, 0, "a") || is_held(&rig, 1, "a"));
     rig_end(&rig);
 }
@@ -315,7 +301,7 @@ static void a_key_that_comes_back_is_found_by_its_hash(void **unused)
             rig_add(&rig, 0, story[i] + 1, 1);
         else
             delete(&rig, 0, story[i] + 1);
-        pass(&rig, 500);
+        rig_pass(&rig, 500);
     }
     const struct qp_store *store = &rig.core[0]->store;
     assert_int_equal(store->ops->find(store->store, "a", 1), 2);
@@ -338,20 +324,20 @@ static void a_grave_that_was_refused_is_asked_for(void **unused)
     uint64_t floor;
     begin(&rig, 2);
     rig_add(&rig, 0, "a", 1);
-    pass(&rig, 500);
+    rig_pass(&rig, 500);
     rig.fate = no_deltas_from_0;
     delete(&rig, 1, "a");
-    pass(&rig, 4 * GRACE_MS);
+    rig_pass(&rig, 4 * GRACE_MS);
     assert_false(is_held(&rig, 0, "a"));
     assert_true(has_grave(&rig, 0, "a", false, &floor));
     rig.fate = NULL;
     sim_store_refuse(rig.store[1], UINT32_MAX);
-    pass(&rig, 2000);
+    rig_pass(&rig, 2000);
     uint64_t heard = rig.core[1]->ledger->replica[1].knowledge;
     assert_int_equal(heard, rig.core[0]->ledger->sequence); /* the grave too */
     assert_true(is_held(&rig, 1, "a"));
     sim_store_refuse(rig.store[1], 0);
-    pass(&rig, 3000);
+    rig_pass(&rig, 3000);
     assert_false(is_held(&rig, 1, "a"));
     rig_end(&rig);
 }

@@ -48,11 +48,7 @@ static void begin(struct rig *rig, unsigned hosts, const struct sim_store_config
 {
     rig_begin(rig, hosts, store);
     rig->config.digest_ms = 500;
-    for (unsigned i = 0; i < hosts; i++) {
-        rig_kill(rig, i);
-        rig_start(rig, i);
-    }
-    rig_rounds(rig, 3);
+    rig_begin_again(rig);
 }
 
 static void who_holds_the_same_asks_nothing(void **unused)

@@ -10,11 +10,7 @@ static void begin(struct rig *rig, unsigned hosts)
     rig_begin(rig, hosts, NULL);
     rig->config.tombstone_grace_ms = 300;
     rig->config.forget_after_ms = FORGET_MS;
-    for (unsigned i = 0; i < hosts; i++) {
-        rig_kill(rig, i);
-        rig_start(rig, i);
-    }
-    rig_rounds(rig, 3);
+    rig_begin_again(rig);
 }
 
 static bool has_joined(struct rig *rig, unsigned host)
@@ -37,16 +33,6 @@ static unsigned cut(struct rig *rig, unsigned from, unsigned to, struct qp_frame
     return (rig->arg >> from & 1) == (rig->arg >> to & 1);
 }
 
-/* Time passes; what may leave, leaves. */
-static void pass(struct rig *rig, uint64_t ms)
-{
-    for (uint64_t end_ms = rig->now_ms + ms; rig->now_ms < end_ms;) {
-        rig_rounds(rig, 1);
-        for (unsigned i = 0; i < rig->hosts; i++)
-            sim_store_upkeep(rig->store[i], rig->now_ms);
-    }
-}
-
 static bool is_held(struct rig *rig, unsigned host, const char *key)
 {
     return sim_store_look(rig->store[host], key, strlen(key)) != NULL;
@@ -67,14 +53,14 @@ static void long_parted(struct rig *rig)
     rig_add(rig, 2, "a", 4);
     rig_add(rig, 2, "kept", 1);
     assert_int_equal(sim_store_set(rig->store[2], "word", 4, 7, rig->now_ms), 0);
-    pass(rig, 1000);
+    rig_pass(rig, 1000);
     rig_assert_all(rig, "a", 7);
     rig->fate = cut;
     rig->arg = 1 << 2;
-    pass(rig, 1000);
+    rig_pass(rig, 1000);
     delete(rig, 0, "a");
     delete(rig, 1, "word");
-    pass(rig, 3 * FORGET_MS);
+    rig_pass(rig, 3 * FORGET_MS);
     assert_false(is_held(rig, 0, "a") || is_held(rig, 1, "a") || is_held(rig, 0, "word"));
     assert_no_graves(rig, 0);
     assert_true(is_held(rig, 2, "a") && is_held(rig, 2, "word"));
@@ -89,7 +75,7 @@ static void who_comes_back_brings_nothing_back(void **unused)
     struct rig rig;
     long_parted(&rig);
     rig.fate = NULL;
-    pass(&rig, 12000);
+    rig_pass(&rig, 12000);
     for (unsigned i = 0; i < 3; i++) {
         assert_true(has_joined(&rig, i));
         assert_false(rig_is_there(&rig, i, "a") || rig_is_there(&rig, i, "word"));
@@ -98,7 +84,7 @@ static void who_comes_back_brings_nothing_back(void **unused)
     rig_assert_all(&rig, "new", 5);
     rig_add(&rig, 2, "a", 3); /* what was there before does not count with it */
     rig_add(&rig, 1, "a", 2);
-    pass(&rig, 1000);
+    rig_pass(&rig, 1000);
     rig_assert_all(&rig, "a", 5);
     assert_true(rig.core[2]->figures.chunks_in > 0);
     rig_end(&rig);
@@ -110,10 +96,10 @@ static void who_was_killed_for_long_knows_it_by_itself(void **unused)
     struct rig rig;
     begin(&rig, 3);
     rig_add(&rig, 2, "a", 4);
-    pass(&rig, 1000);
+    rig_pass(&rig, 1000);
     rig_kill(&rig, 2);
     delete(&rig, 0, "a");
-    pass(&rig, FORGET_MS + 1000);
+    rig_pass(&rig, FORGET_MS + 1000);
     rig_add(&rig, 2, "a", 1); /* by a worker: there is no agent */
     rig.fate = cut;
     rig.arg = 1 << 2;
@@ -121,7 +107,7 @@ static void who_was_killed_for_long_knows_it_by_itself(void **unused)
     rig_rounds(&rig, 100);
     assert_false(has_joined(&rig, 2)); /* silence is not enough for one who has spoken before */
     rig.fate = NULL;
-    pass(&rig, 12000);
+    rig_pass(&rig, 12000);
     assert_true(has_joined(&rig, 2));
     rig_assert_all(&rig, "a", 1);
     rig_end(&rig);
@@ -135,7 +121,7 @@ static void all_come_back_after_a_long_night(void **unused)
     begin(&rig, 3);
     for (unsigned i = 0; i < 3; i++)
         rig_add(&rig, i, "a", 1);
-    pass(&rig, 1000);
+    rig_pass(&rig, 1000);
     for (unsigned i = 0; i < 3; i++)
         rig_kill(&rig, i);
     rig.now_ms += 10 * FORGET_MS;
@@ -143,7 +129,7 @@ static void all_come_back_after_a_long_night(void **unused)
         rig_add(&rig, i, "a", 1);
         rig_start(&rig, i);
     }
-    pass(&rig, 12000);
+    rig_pass(&rig, 12000);
     for (unsigned i = 0; i < 3; i++) {
         assert_true(has_joined(&rig, i));
         assert_int_equal(rig.core[0]->ledger->replica[i].flags & QP_REPLICA_RETIRED, 0);
@@ -163,17 +149,17 @@ static void halves_fence_each_other(void **unused)
         rig_add(&rig, i, "b", 1);
         rig_add(&rig, i, "c", 1);
     }
-    pass(&rig, 1000);
+    rig_pass(&rig, 1000);
     rig.fate = cut;
     rig.arg = 3;
-    pass(&rig, 500);
+    rig_pass(&rig, 500);
     delete(&rig, 0, "a");
     delete(&rig, 3, "b");
     rig_add(&rig, 1, "c", 10);
     rig_add(&rig, 2, "c", 100);
-    pass(&rig, 3 * FORGET_MS);
+    rig_pass(&rig, 3 * FORGET_MS);
     rig.fate = NULL;
-    pass(&rig, 30000);
+    rig_pass(&rig, 30000);
     for (unsigned i = 0; i < 4; i++) {
         assert_true(has_joined(&rig, i));
         assert_false(rig_is_there(&rig, i, "a") || rig_is_there(&rig, i, "b"));
@@ -192,7 +178,7 @@ static void half_a_snapshot_leaves_nothing(void **unused)
     struct rig rig;
     begin(&rig, 2);
     rig_add(&rig, 0, "a", 1);
-    pass(&rig, 500);
+    rig_pass(&rig, 500);
     qp_join_fence(rig.core[1], NULL);
     struct qp_store store = sim_store_interface(rig.store[1]);
     struct qp_point point = {.epoch = 0, .count = 9, .timestamp = rig.now_ms << 16, .replica = rig_replica(0), .sequence = 900};
@@ -202,7 +188,7 @@ static void half_a_snapshot_leaves_nothing(void **unused)
     assert_int_equal(qp_key_merge(rig.core[1], &item, &context), QP_REFUSED_NOTHING);
     assert_int_not_equal(store.ops->find(store.store, "b", 1), 0);
     assert_int_equal(rig_total(&rig, 1, "b"), 9);
-    pass(&rig, 12000);
+    rig_pass(&rig, 12000);
     assert_true(has_joined(&rig, 1));
     rig_assert_all(&rig, "b", 0);
     rig_assert_all(&rig, "a", 1);
@@ -240,7 +226,7 @@ static void forged_knowledge_is_no_join(void **unused)
     rig_add(&rig, 0, "a", 1);
     rig_kill(&rig, 1);
     rig_new_segment(&rig, 1, rig_replica(7));
-    pass(&rig, 12000); /* its former replica is silent by now */
+    rig_pass(&rig, 12000); /* its former replica is silent by now */
     rig.fate = forged_knowledge;
     rig_start(&rig, 1);
     rig_rounds(&rig, 100);

@@ -12,11 +12,7 @@ static void begin(struct rig *rig, unsigned hosts)
     rig->config.tombstone_grace_ms = 500;
     rig->config.forget_after_ms = FORGET_MS;
     rig->config.digest_ms = 500;
-    for (unsigned i = 0; i < hosts; i++) {
-        rig_kill(rig, i);
-        rig_start(rig, i);
-    }
-    rig_rounds(rig, 3);
+    rig_begin_again(rig);
 }
 
 /* What host 1's ledger says of host 0. */

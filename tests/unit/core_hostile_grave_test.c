@@ -12,20 +12,7 @@ static void begin(struct rig *rig, unsigned hosts, uint32_t graves)
     rig_begin(rig, hosts, &config);
     rig->config.tombstone_grace_ms = GRACE_MS;
     rig->config.forget_after_ms = FORGET_MS;
-    for (unsigned i = 0; i < hosts; i++) {
-        rig_kill(rig, i);
-        rig_start(rig, i);
-    }
-    rig_rounds(rig, 3);
-}
-
-static void pass(struct rig *rig, unsigned rounds)
-{
-    while (rounds-- > 0) {
-        rig_rounds(rig, 1);
-        for (unsigned i = 0; i < rig->hosts; i++)
-            sim_store_upkeep(rig->store[i], rig->now_ms);
-    }
+    rig_begin_again(rig);
 }
 
 static bool has_grave(const struct rig *rig, unsigned host, uint64_t hash, uint64_t *floor)
@@ -205,7 +192,7 @@ static void no_flood_puts_out_a_grave(void **unused)
     rig_add(&rig, 0, "a", 5);
     rig_rounds(&rig, 5);
     assert_int_equal(sim_store_delete(rig.store[0], "a", 1, rig.now_ms, &ended), 0);
-    pass(&rig, 30);
+    rig_pass(&rig, 30 * RIG_ROUND_MS);
     liar_begin(&liar, &rig, 2);
     uint64_t sequence = liar.sequence;
     flood(&liar, 0, hash);
@@ -305,24 +292,24 @@ static void graves_of_one_key_end_at_one_time(void **unused)
     uint64_t floor, hash = qp_wire_key_hash("a", 1);
     begin(&rig, 2, 0);
     rig_add(&rig, 0, "a", 5);
-    pass(&rig, 3);
+    rig_pass(&rig, 3 * RIG_ROUND_MS);
     rig.fate = host_0_is_not_heard;
     assert_int_equal(sim_store_delete(rig.store[1], "a", 1, rig.now_ms, &ended), 0);
-    pass(&rig, 1);
+    rig_pass(&rig, RIG_ROUND_MS);
     rig.arg = 1;
-    pass(&rig, 20);
+    rig_pass(&rig, 20 * RIG_ROUND_MS);
     assert_true(has_grave(&rig, 0, hash, &floor));
     assert_false(has_grave(&rig, 1, hash, &floor));
-    pass(&rig, 150);
+    rig_pass(&rig, 150 * RIG_ROUND_MS);
     rig.arg = 0;
-    pass(&rig, 15);
+    rig_pass(&rig, 15 * RIG_ROUND_MS);
     assert_true(has_grave(&rig, 1, hash, &floor));
     unsigned waited = 0;
     while (has_grave(&rig, 0, hash, &floor) && waited++ < 1000)
-        pass(&rig, 1);
+        rig_pass(&rig, RIG_ROUND_MS);
     assert_in_range(waited, 1, 999);
     rig_add(&rig, 0, "a", 9);
-    pass(&rig, 30);
+    rig_pass(&rig, 30 * RIG_ROUND_MS);
     for (unsigned i = 0; i < 2; i++)
         assert_int_equal(rig_total(&rig, i, "a"), 9);
     rig_end(&rig);

@@ -14,21 +14,7 @@ static void begin(struct rig *rig, unsigned hosts, uint32_t wire_version)
     rig->config.tombstone_grace_ms = 500;
     rig->config.forget_after_ms = FORGET_MS;
     rig->config.digest_ms = 500;
-    for (unsigned i = 0; i < hosts; i++) {
-        rig_kill(rig, i);
-        rig_start(rig, i);
-    }
-    rig_rounds(rig, 3);
-}
-
-/* Time passes; what may leave, leaves. */
-static void pass(struct rig *rig, unsigned rounds)
-{
-    while (rounds-- > 0) {
-        rig_rounds(rig, 1);
-        for (unsigned i = 0; i < rig->hosts; i++)
-            sim_store_upkeep(rig->store[i], rig->now_ms);
-    }
+    rig_begin_again(rig);
 }
 
 static uint64_t line(unsigned from, unsigned to)
@@ -69,13 +55,13 @@ static void given_up(struct rig *rig)
     rig_add(rig, 2, "a", 4);
     rig_add(rig, 2, "kept", 3);
     rig_add(rig, 0, "kept", 4);
-    pass(rig, 20);
+    rig_pass(rig, 20 * RIG_ROUND_MS);
     rig->fate = cut;
     for (unsigned i = 0; i < rig->hosts; i++)
         rig->arg |= i == 2 ? 0 : line(i, 2);
-    pass(rig, 5);
+    rig_pass(rig, 5 * RIG_ROUND_MS);
     delete(rig, 0, "a");
-    pass(rig, 5 * FORGET_MS / 100);
+    rig_pass(rig, 5 * FORGET_MS);
     for (unsigned i = 0; i < 2; i++) {
         assert_false(is_held(rig, i, "a"));
         assert_false(qp_grave_find(rig->core[i], qp_wire_key_hash("a", 1), false, &floor));
@@ -87,7 +73,7 @@ static void given_up(struct rig *rig)
 static void comes_back(struct rig *rig)
 {
     rig->arg = 0;
-    pass(rig, 600);
+    rig_pass(rig, 600 * RIG_ROUND_MS);
     for (unsigned i = 0; i < rig->hosts; i++) {
         if (!rig->core[i])
             continue;
@@ -98,7 +84,7 @@ static void comes_back(struct rig *rig)
     }
     rig_add(rig, 2, "kept", 1);
     rig_add(rig, 2, "a", 1);
-    pass(rig, 20);
+    rig_pass(rig, 20 * RIG_ROUND_MS);
     for (unsigned i = 0; i < rig->hosts; i++) {
         assert_int_equal(rig->core[i] ? rig_total(rig, i, "kept") : 8, 8);
         assert_int_equal(rig->core[i] ? rig_total(rig, i, "a") : 1, 1);
@@ -118,12 +104,12 @@ static void return_to_who_heard_its_name(bool is_announced, uint32_t wire_versio
     given_up(&rig);
     if (is_announced)
         qp_join_fence(rig.core[0], NULL);
-    pass(&rig, rounds);
+    rig_pass(&rig, rounds * RIG_ROUND_MS);
     assert_true(rig.core[0]->ledger->joined);
     assert_true(flags_at(&rig, 1, 2) & QP_REPLICA_RETIRED);
     assert_int_equal(!!(flags_at(&rig, 1, 2) & QP_REPLICA_RETURNED), is_announced && wire_version == 1);
     rig.arg = line(0, 2);
-    pass(&rig, 200);
+    rig_pass(&rig, 200 * RIG_ROUND_MS);
     comes_back(&rig);
     rig_end(&rig);
 }
@@ -153,7 +139,7 @@ static void return_after_a_joiner(bool joins, unsigned rounds)
         rig_new_segment(&rig, 3, 0x7777);
         rig_start(&rig, 3);
     }
-    pass(&rig, rounds);
+    rig_pass(&rig, rounds * RIG_ROUND_MS);
     assert_true(!joins || rig.core[3]->ledger->joined);
     comes_back(&rig);
     rig_end(&rig);
@@ -180,13 +166,13 @@ static void who_is_announced_is_waited_for(void **unused)
     begin(&rig, 3, 1);
     given_up(&rig);
     rig_add(&rig, 0, "b", 1);
-    pass(&rig, 20);
+    rig_pass(&rig, 20 * RIG_ROUND_MS);
     qp_join_fence(rig.core[0], NULL);
-    pass(&rig, 20);
+    rig_pass(&rig, 20 * RIG_ROUND_MS);
     delete(&rig, 1, "b");
-    pass(&rig, 100);
+    rig_pass(&rig, 100 * RIG_ROUND_MS);
     assert_true(is_held(&rig, 1, "b"));
-    pass(&rig, 2 * FORGET_MS / 100);
+    rig_pass(&rig, 2 * FORGET_MS);
     assert_false(is_held(&rig, 1, "b"));
     assert_int_equal(flags_at(&rig, 1, 2), QP_REPLICA_RETIRED);
     rig_end(&rig);
@@ -215,7 +201,7 @@ static void who_knows_less_gives_nobody_up(void **unused)
     rig_new_segment(&rig, 2, 0x7777);
     rig.fate = cut;
     rig.arg = line(0, 1);
-    pass(&rig, 3 * FORGET_MS / 100);
+    rig_pass(&rig, 3 * FORGET_MS);
     assert_true(flags_at(&rig, 1, 0) & QP_REPLICA_RETIRED);
     for (unsigned host = 0; host < 3; host++) {
         if (host < 2)
@@ -226,10 +212,10 @@ static void who_knows_less_gives_nobody_up(void **unused)
         if (host < 2)
             rig_start(&rig, host);
     }
-    pass(&rig, 150); /* until the former segment of host 2 is silent enough */
+    rig_pass(&rig, 150 * RIG_ROUND_MS); /* until the former segment of host 2 is silent enough */
     rig_start(&rig, 2);
     for (unsigned round = 0; round < 60; round++) {
-        pass(&rig, 1);
+        rig_pass(&rig, RIG_ROUND_MS);
         assert_true(rig.core[0]->ledger->joined);
     }
     assert_true(rig.core[2]->ledger->joined);
@@ -247,21 +233,21 @@ static void who_is_out_of_reach_of_the_giver_brings_nothing_back(void **unused)
     struct rig rig;
     begin(&rig, 4, 0);
     rig_add(&rig, 3, "a", 5);
-    pass(&rig, 20);
+    rig_pass(&rig, 20 * RIG_ROUND_MS);
     rig_kill(&rig, 3);
     rig.fate = cut;
     rig.arg = line(0, 1) | line(0, 2) | line(1, 2);
-    pass(&rig, 5);
+    rig_pass(&rig, 5 * RIG_ROUND_MS);
     delete(&rig, 0, "a");
-    pass(&rig, 5 * FORGET_MS / 100);
+    rig_pass(&rig, 5 * FORGET_MS);
     assert_false(is_held(&rig, 0, "a"));
     rig.arg = line(0, 1) | line(0, 2);
-    pass(&rig, 60);
+    rig_pass(&rig, 60 * RIG_ROUND_MS);
     assert_int_equal(flags_at(&rig, 1, 2) | flags_at(&rig, 2, 1), 0);
     rig.arg = line(0, 2);
-    pass(&rig, 60);
+    rig_pass(&rig, 60 * RIG_ROUND_MS);
     rig.arg = 0;
-    pass(&rig, 100);
+    rig_pass(&rig, 100 * RIG_ROUND_MS);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(rig_total(&rig, i, "a"), 0);
     rig_end(&rig);
@@ -300,16 +286,16 @@ static void who_were_all_cut_off_from_each_other_meet_again(void **unused)
     struct rig rig;
     begin(&rig, 10, 0);
     rig.fate = nothing_arrives;
-    pass(&rig, 3 * FORGET_MS / 100);
+    rig_pass(&rig, 3 * FORGET_MS);
     assert_int_equal(given_up_somewhere(&rig), 90);
     rig.fate = one_in_ten_is_lost;
-    pass(&rig, 1200);
+    rig_pass(&rig, 1200 * RIG_ROUND_MS);
     assert_int_equal(given_up_somewhere(&rig), 0);
     for (unsigned i = 0; i < rig.hosts; i++) {
         assert_true(rig.core[i]->ledger->joined);
         rig_add(&rig, i, "a", 1);
     }
-    pass(&rig, 50);
+    rig_pass(&rig, 50 * RIG_ROUND_MS);
     rig_assert_all(&rig, "a", 10);
     rig_end(&rig);
 }

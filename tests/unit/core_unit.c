@@ -165,7 +165,7 @@ static void deliver_all(struct rig *rig)
 void rig_rounds(struct rig *rig, unsigned rounds)
 {
     while (rounds-- > 0) {
-        rig->now_ms += 100;
+        rig->now_ms += RIG_ROUND_MS;
         for (unsigned i = 0; i < rig->hosts; i++) {
             if (!rig->core[i])
                 continue;
@@ -174,6 +174,24 @@ void rig_rounds(struct rig *rig, unsigned rounds)
             send_all(rig, i);
         }
         deliver_all(rig);
+    }
+}
+
+void rig_begin_again(struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->hosts; i++) {
+        rig_kill(rig, i);
+        rig_start(rig, i);
+    }
+    rig_rounds(rig, 3);
+}
+
+void rig_pass(struct rig *rig, uint64_t ms)
+{
+    for (uint64_t end_ms = rig->now_ms + ms; rig->now_ms < end_ms;) {
+        rig_rounds(rig, 1);
+        for (unsigned i = 0; i < rig->hosts; i++)
+            sim_store_upkeep(rig->store[i], rig->now_ms);
     }
 }
 

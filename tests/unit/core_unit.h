@@ -51,8 +51,13 @@ void rig_end(struct rig *rig);
 void rig_kill(struct rig *rig, unsigned host);
 void rig_start(struct rig *rig, unsigned host);
 void rig_new_segment(struct rig *rig, unsigned host, uint64_t replica);
+/* All agents begin again, by the configuration as it is now, and know each other. */
+void rig_begin_again(struct rig *rig);
 /* So many rounds of everybody; frames arrive at once, or in the order that was asked for, before the next one. */
 void rig_rounds(struct rig *rig, unsigned rounds);
+/* The same for so long, RIG_ROUND_MS a round; and what may leave the segments, leaves. */
+#define RIG_ROUND_MS 100u
+void rig_pass(struct rig *rig, uint64_t ms);
 uint64_t rig_replica(unsigned host);
 struct qp_peer *rig_peer(struct rig *rig, unsigned host, unsigned other);
 
