@@ -120,4 +120,12 @@ static inline void qp_raise(uint64_t *word, uint64_t value)
     }
 }
 
+/* The same for a word of this process's own that says how much of the segment may be looked at. */
+static inline void qp_raise_own(uint32_t *word, uint32_t value)
+{
+    uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+    while (seen < value && !__atomic_compare_exchange_n(word, &seen, value, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    }
+}
+
 #endif

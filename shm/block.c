@@ -17,7 +17,8 @@ static void hint_clear(const struct qp_class *k, uint32_t index)
 static uint64_t usable_bits(unsigned class_number, const struct qp_class *k, uint32_t word)
 {
     uint32_t first = word * 64;
-    uint64_t bits = k->count - first >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (k->count - first)) - 1;
+    uint32_t count = qp_load_relaxed(&k->count);
+    uint64_t bits = count - first >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (count - first)) - 1;
     return class_number == QP_CLASS_ENTRY && word == 0 ? bits & ~UINT64_C(1) : bits;
 }
 
@@ -85,7 +86,7 @@ static bool claim_in_word(struct qp_worker *worker, unsigned class_number, uint3
 bool qp_block_claim(struct qp_worker *worker, unsigned class_number, uint32_t *index)
 {
     const struct qp_class *k = &worker->view->class_of[class_number];
-    uint32_t words = (k->count + 63) / 64;
+    uint32_t entries = qp_entry_count(worker->view), words = (qp_load_relaxed(&k->count) + 63) / 64;
     if (words == 0)
         return false;
     uint32_t word = (uint32_t)(worker->place % words);
@@ -102,6 +103,7 @@ bool qp_block_claim(struct qp_worker *worker, unsigned class_number, uint32_t *i
         word = word + step < words ? word + step : 0;
     }
     worker->lacked = class_number;
+    worker->lacked_among = entries;
     return false;
 }
 
@@ -109,7 +111,7 @@ bool qp_block_alloc(struct qp_worker *worker, enum qp_block_kind kind, uint32_t 
                     uint32_t *block)
 {
     uint64_t need = payload_bytes + sizeof(struct qp_block);
-    for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++) {
+    for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_BLOCK_END; c++) {
         uint32_t index;
         if (worker->view->class_of[c].bytes < need || !qp_block_claim(worker, c, &index))
             continue;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "error.h"
+#include "extent.h"
 #include "grace.h"
 #include "process.h"
 
@@ -86,7 +87,7 @@ int qp_check_state(struct qp_check *check, const char *what, uint32_t index, uin
                    ? 0
                    : qp_check_broken(check, "%s %u: claimed by a process that is not there", what, index);
     case QP_STATE_LIVE:
-        return argument < view->entry_count
+        return argument == 0 || (argument <= UINT32_MAX && qp_entry_at(view, (uint32_t)argument))
                    ? 0
                    : qp_check_broken(check, "%s %u: live, but its parent is out of range", what, index);
     case QP_STATE_RETIRED:
@@ -109,6 +110,28 @@ int qp_check_state(struct qp_check *check, const char *what, uint32_t index, uin
 
 /* ---- header, records, slots ---------------------------------------------------------------------------------------- */
 
+/* In the order in which nobody who grows can make it look wrong: what is above is read later. */
+static int look_extent(struct qp_check *check)
+{
+    const struct qp_view *view = check->view;
+    const struct qp_header *h = view->header;
+    uint64_t linked = qp_load_acquire(&h->heads_linked), reserved = qp_load_acquire(&h->heads_reserved);
+    uint64_t counters = qp_load_acquire(&h->counters_now), splitter = qp_load_acquire(&h->splitter);
+    if (!qp_layout_is_stage(view->counters, view->counters_max, counters))
+        return qp_check_broken(check, "header: it never grew to %llu counters", (unsigned long long)counters);
+    if (linked < qp_layout_heads(view->counters) || linked > reserved ||
+        reserved > qp_layout_heads((uint32_t)counters))
+        return qp_check_broken(check, "header: %llu heads in the list, and memory for %llu", (unsigned long long)linked,
+                               (unsigned long long)reserved);
+    if (qp_state_of(splitter) == QP_STATE_FREE ? qp_state_argument(splitter) != 0 : qp_state_of(splitter) != QP_STATE_CLAIMED)
+        return qp_check_broken(check, "header: the claim to link heads is nonsense");
+    if (qp_state_of(splitter) == QP_STATE_CLAIMED &&
+        (check->quiet || !qp_owner_is_current(view, qp_state_argument(splitter))) && qp_load_acquire(&h->splitter) == splitter)
+        return qp_check_broken(check, "header: heads are being linked by nobody");
+    qp_extent_follow(view);
+    return 0;
+}
+
 static int look_header(struct qp_check *check, uint32_t index)
 {
     (void)index;
@@ -125,6 +148,8 @@ static int look_header(struct qp_check *check, uint32_t index)
         return qp_check_broken(check, "header: unknown flags");
     if (qp_load_relaxed(&h->slots_high) > check->view->slot_count)
         return qp_check_broken(check, "header: more slots in use than there are");
+    if (look_extent(check))
+        return -QP_EDAMAGED;
     if (qp_load_relaxed(&h->gossip) > 1 || qp_load_relaxed(&h->harvest_all) > 1)
         return qp_check_broken(check, "header: a word of the agent's is neither 0 nor 1");
     if (qp_load_relaxed(&h->clock_ms) > INT64_MAX / 65536)
@@ -185,7 +210,7 @@ static int look_slot(struct qp_check *check, uint32_t index)
 static int look_hints(struct qp_check *check, uint32_t class_number)
 {
     const struct qp_class *k = &check->view->class_of[class_number];
-    for (uint32_t i = class_number == QP_CLASS_ENTRY; i < k->count; i++) {
+    for (uint32_t i = class_number == QP_CLASS_ENTRY; i < qp_load_relaxed(&k->count); i++) {
         bool in_use = qp_state_of(qp_load_acquire(qp_state_at(check->view, class_number, i))) != QP_STATE_FREE;
         bool hinted = qp_load_relaxed(&k->hints[i / 64]) >> (i % 64) & 1;
         if (in_use != hinted)

@@ -3,11 +3,12 @@
 #include "check.h"
 
 #include "error.h"
+#include "extent.h"
 #include "figures.h"
 
 static uint32_t mark_words(const struct qp_view *view)
 {
-    return (uint32_t)(qp_layout_mark_bytes(view->entry_count) / 8);
+    return (uint32_t)(qp_layout_mark_bytes(qp_entry_count(view)) / 8);
 }
 
 /* ---- marks ----------------------------------------------------------------------------------------------------------- */
@@ -27,7 +28,8 @@ static int look_mark_word(struct qp_check *check, uint32_t word)
     uint64_t bits = qp_load_acquire(&view->marks[word]);
     if (bits && !qp_check_has_agent(check))
         return qp_check_broken(check, "marks: word %u is not 0, without an agent", word);
-    if (bits & ~usable_bits(word, 1, view->entry_count))
+    qp_extent_follow(view); /* after the look: who marked an entry knew that it was there */
+    if (bits & ~usable_bits(word, 1, qp_entry_count(view)))
         return qp_check_broken(check, "marks: word %u marks an entry that there is not", word);
     /* Who was killed between the two levels was recovered, and recovery asks for a harvest of everything. */
     if (check->quiet && bits && !(qp_load_relaxed(&view->mark_summary[word / 64]) >> (word % 64) & 1) &&
@@ -41,6 +43,7 @@ static int look_mark_summary(struct qp_check *check, uint32_t word)
     uint64_t bits = qp_load_acquire(&check->view->mark_summary[word]);
     if (bits && !qp_check_has_agent(check))
         return qp_check_broken(check, "marks: summary %u is not 0, without an agent", word);
+    qp_extent_follow(check->view);
     if (bits & ~usable_bits(word, 0, mark_words(check->view)))
         return qp_check_broken(check, "marks: summary %u names a word that there is not", word);
     return 0;

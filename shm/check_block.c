@@ -19,6 +19,7 @@ static bool parent_refers(const struct qp_view *view, uint32_t block, const stru
     switch (qp_load_relaxed(&b->kind)) {
     case QP_BLOCK_KEY: return qp_load_relaxed(&entry->key_block) == block;
     case QP_BLOCK_FLIGHT: return qp_flight_refers(view, entry, block);
+    case QP_BLOCK_STRIPES: return (uint32_t)qp_load_acquire(&entry->traits) == block;
     default: return qp_ref_block(qp_load_acquire(&entry->shard)) == block;
     }
 }
@@ -31,7 +32,8 @@ static int look_live(struct qp_check *check, uint32_t block, uint64_t state)
     const struct qp_block *b = qp_block_at(view, block);
     unsigned kind = qp_load_relaxed(&b->kind);
     uint32_t parent = qp_load_relaxed(&b->parent);
-    if (kind != QP_BLOCK_KEY && kind != QP_BLOCK_SHARD && kind != QP_BLOCK_FLIGHT)
+    bool stripes = qp_block_class(block) == QP_CLASS_STRIPES;
+    if (kind == QP_BLOCK_TABLE || kind < QP_BLOCK_KEY || kind > QP_BLOCK_STRIPES || stripes != (kind == QP_BLOCK_STRIPES))
         return qp_check_broken(check, "block %u: unknown kind %u", block, kind);
     if (qp_state_argument(state) != parent || !qp_entry_at(view, parent))
         return qp_check_broken(check, "block %u: its parent is not the one of its state word", block);
@@ -62,7 +64,7 @@ int qp_check_blocks(struct qp_check *check)
 {
     int error = 0;
     for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT && !error; c++)
-        error = qp_check_each(check, look_block, qp_block_make(c, 0), qp_block_make(c, check->view->class_of[c].count));
+        error = qp_check_each(check, look_block, qp_block_make(c, 0), qp_block_make(c, qp_class_count(check->view, c)));
     return error;
 }
 

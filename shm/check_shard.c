@@ -24,7 +24,7 @@ static uint64_t last_sequence(const struct qp_check *check)
 /* A cut of a window ends the epochs up to `floor` and begins the next one, in the place of that window's parity. */
 static int look_windows(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *s)
 {
-    uint32_t window_ms = qp_traits_window_ms(e->traits);
+    uint32_t window_ms = qp_traits_window_ms(qp_entry_traits(e));
     if (window_ms == 0)
         return 0; /* look_traits has named it */
     for (unsigned parity = 0; parity < 2; parity++) {
@@ -42,7 +42,7 @@ static int look_windows(struct qp_check *check, uint32_t index, const struct qp_
 
 static int look_plain(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *s)
 {
-    unsigned kind = qp_traits_kind(e->traits);
+    unsigned kind = qp_traits_kind(qp_entry_traits(e));
     if (s->own[1].epoch || s->own[1].base)
         return qp_check_broken(check, "entry %u: a second epoch in something that has one", index);
     if (kind == QP_KIND_REGISTER && (s->own[0].epoch || s->floor))
@@ -57,7 +57,7 @@ static int look_plain(struct qp_check *check, uint32_t index, const struct qp_en
 
 static int look_tombstone(struct qp_check *check, uint32_t index, const struct qp_entry *e, const struct qp_shard *s)
 {
-    unsigned kind = qp_traits_kind(e->traits);
+    unsigned kind = qp_traits_kind(qp_entry_traits(e));
     bool has = s->tombstone.timestamp != 0;
     if (!has && (kind == QP_KIND_REGISTER || (kind == QP_KIND_LIMIT && s->point_count == 0)))
         return qp_check_broken(check, "entry %u: a change without a version", index);
@@ -89,7 +89,7 @@ static bool in_order(const struct qp_shard_point *before, const struct qp_shard_
 static bool is_ahead_of_us(const struct qp_check *check, const struct qp_entry *e, const struct qp_shard *s,
                            const struct qp_shard_point *point)
 {
-    uint32_t window_ms = qp_traits_window_ms(e->traits);
+    uint32_t window_ms = qp_traits_window_ms(qp_entry_traits(e));
     uint64_t own = s->own[0].epoch;
     if (!qp_point_is_alive(check->view, s, point))
         return false;
@@ -118,7 +118,7 @@ static int look_point(struct qp_check *check, uint32_t index, const struct qp_en
         return replica == 0 || point->epoch || point->count || !s->tombstone.timestamp
                    ? qp_check_broken(check, "entry %u: somebody holds its tombstone, and counts there", index)
                    : 0;
-    if (qp_traits_kind(e->traits) == QP_KIND_REGISTER || qp_check_is_bucket(e))
+    if (qp_traits_kind(qp_entry_traits(e)) == QP_KIND_REGISTER || qp_check_is_bucket(e))
         return qp_check_broken(check, "entry %u: a point of something that nobody counts together", index);
     if (is_ahead_of_us(check, e, s, point))
         return qp_check_broken(check, "entry %u: a point of epoch %llu, which is above its own", index,
@@ -168,5 +168,5 @@ int qp_check_shard(struct qp_check *check, uint32_t index, uint64_t ref)
         return s->own[0].epoch != s->floor + 1 || s->own[1].epoch
                    ? qp_check_broken(check, "entry %u: its bucket's epoch is not the one after its floor", index)
                    : 0;
-    return qp_traits_kind(e->traits) == QP_KIND_LIMIT ? look_windows(check, index, e, s) : look_plain(check, index, e, s);
+    return qp_traits_kind(qp_entry_traits(e)) == QP_KIND_LIMIT ? look_windows(check, index, e, s) : look_plain(check, index, e, s);
 }

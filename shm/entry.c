@@ -105,10 +105,11 @@ static void drop_child(struct qp_worker *worker, struct qp_entry *entry, uint32_
 static void empty(struct qp_worker *worker, struct qp_entry *entry, bool unpublished)
 {
     drop_child(worker, entry, entry->key_block, unpublished);
-    if (qp_traits_kind(entry->traits) == QP_KIND_INFLIGHT && !unpublished)
+    if (qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_INFLIGHT && !unpublished)
         qp_flight_drop(worker, entry);
     else
         drop_child(worker, entry, qp_ref_block(entry->shard), unpublished);
+    drop_child(worker, entry, (uint32_t)qp_entry_traits(entry), unpublished);
     qp_store_relaxed(&entry->key_block, 0);
     qp_store_relaxed(&entry->shard, 0);
     qp_store_relaxed(&entry->link, 0);
@@ -194,7 +195,7 @@ enum wish { STAYS, COLLECTED, EXPIRED };
  * registers are deleted first (advance), for others are told of that. */
 static enum wish wants_removal(const struct qp_worker *worker, const struct qp_entry *entry)
 {
-    unsigned kind = qp_traits_kind(entry->traits);
+    unsigned kind = qp_traits_kind(qp_entry_traits(entry));
     if (qp_shard_may_go(worker->view, entry, qp_load_acquire(&entry->shard), worker->now_ms))
         return COLLECTED;
     if ((kind == QP_KIND_LIMIT || kind == QP_KIND_INFLIGHT) && qp_evict_is_idle(worker->view, entry, worker->now_ms))
@@ -212,7 +213,7 @@ static bool finish(const struct qp_worker *worker, struct qp_entry *entry, uint6
         return state_step(entry, seen, QP_STATE_LIVE, 0);
     /* A deleted limit begins anew, but not in an epoch that it had already: what was taken there must not be given
      * back here. Killed on the way to DEAD: who finishes it does both again. */
-    if (wish == COLLECTED && qp_traits_kind(entry->traits) == QP_KIND_LIMIT) {
+    if (wish == COLLECTED && qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_LIMIT) {
         qp_victim_forget(worker->view, entry->hash);
         qp_evict_remember(worker->view, entry, worker->now_ms);
     }
@@ -268,7 +269,7 @@ static bool reclaim(struct qp_worker *worker, struct qp_entry *entry, uint64_t s
 /* LIVE: closed if it is to go. A counter or register that nobody uses is deleted, like one that somebody deletes. */
 static bool close(struct qp_worker *worker, struct qp_entry *entry, uint64_t seen)
 {
-    unsigned kind = qp_traits_kind(entry->traits);
+    unsigned kind = qp_traits_kind(qp_entry_traits(entry));
     int64_t ended = 0;
     if (wants_removal(worker, entry) != STAYS)
         return state_step(entry, seen, QP_STATE_CLOSING, 0);
@@ -307,12 +308,24 @@ bool qp_entry_advance(struct qp_worker *worker, struct qp_entry *entry)
 
 void qp_entry_end(const struct qp_view *view, struct qp_entry *entry)
 {
+    bool counter = qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_COUNTER;
     uint64_t seen = qp_load_acquire(&entry->state);
     /* No grace period before DEAD: what was added is given up with the entry, so an add that still saw LIVE came
      * before this. CLAIMED: found in the table, so published; its inserter may be stopped or dead, and is not waited
      * for. */
-    while (qp_state_is_present(qp_state_of(seen)) && !die(view, entry, seen))
+    while (qp_state_is_present(qp_state_of(seen))) {
+        if (counter && qp_state_of(seen) == QP_STATE_LIVE) {
+            /* Handles go by the epoch in place of this word. Closed first, and then a new epoch: who knows of it from when it was
+             * LIVE has an older one, and looks at the word before the next add. Killed in between: CLOSING, as by a sweep. */
+            state_step(entry, seen, QP_STATE_CLOSING, 0);
+        } else {
+            if (counter)
+                qp_grace_advance(view);
+            if (die(view, entry, seen))
+                break;
+        }
         seen = qp_load_acquire(&entry->state);
+    }
     qp_entry_bury(view, entry);
 }
 

@@ -6,6 +6,7 @@
 #include "flight.h"
 #include "limit.h"
 #include "point.h"
+#include "stripe.h"
 #include "victim.h"
 
 /* ---- idle ------------------------------------------------------------------------------------------------------- */
@@ -13,7 +14,7 @@
 static uint64_t used_at_ms(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
 {
     const struct qp_shard *shard = qp_shard_at(view, qp_load_acquire(&entry->shard));
-    if (qp_traits_kind(entry->traits) == QP_KIND_REGISTER)
+    if (qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_REGISTER)
         return shard ? shard->tombstone.timestamp >> 16 : 0; /* of the last set */
     if (qp_load_relaxed(&entry->used_at_s) <= 1)
         return 2000; /* not a date: deleted, or made and not entered yet */
@@ -25,22 +26,22 @@ static uint64_t used_at_ms(const struct qp_view *view, const struct qp_entry *en
  * the two, what was heard must not leave with the entry. */
 static bool others_count_there(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
 {
-    uint32_t window_ms = qp_traits_window_ms(entry->traits);
+    uint32_t window_ms = qp_traits_window_ms(qp_entry_traits(entry));
     uint64_t ref = qp_load_acquire(&entry->shard);
     const struct qp_shard *shard = qp_shard_at(view, ref);
     if (!shard || window_ms == 0)
         return false;
     uint64_t window = now_ms / window_ms;
-    if (window && qp_traits_algorithm(entry->traits) == QP_ALGORITHM_SLIDING)
+    if (window && qp_traits_algorithm(qp_entry_traits(entry)) == QP_ALGORITHM_SLIDING)
         window--;
     return qp_point_any_alive_from(view, ref, shard, qp_window_epoch(window, window_ms));
 }
 
 bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
 {
-    unsigned kind = qp_traits_kind(entry->traits);
+    unsigned kind = qp_traits_kind(qp_entry_traits(entry));
     /* What was used just now, without a look at its strategy: most are. */
-    if (kind == QP_KIND_LIMIT && now_ms <= qp_window_opened_ms(entry, now_ms) + qp_traits_window_ms(entry->traits))
+    if (kind == QP_KIND_LIMIT && now_ms <= qp_window_opened_ms(entry, now_ms) + qp_traits_window_ms(qp_entry_traits(entry)))
         return false;
     if (kind == QP_KIND_INFLIGHT) {
         if (!qp_flight_is_empty(view, entry))
@@ -53,7 +54,7 @@ bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, 
     if (idle_ms == QP_IDLE_NEVER)
         return false;
     /* A unit of a window may have been taken at its very end. */
-    uint64_t last_ms = used_at_ms(view, entry, now_ms) + qp_traits_window_ms(entry->traits);
+    uint64_t last_ms = used_at_ms(view, entry, now_ms) + qp_traits_window_ms(qp_entry_traits(entry));
     if (now_ms <= last_ms || now_ms - last_ms <= idle_ms)
         return false;
     /* The date alone would not do: who stood still before noting it may have noted an old one. */
@@ -67,13 +68,13 @@ bool qp_evict_is_idle(const struct qp_view *view, const struct qp_entry *entry, 
 bool qp_evict_keeps_time(const struct qp_view *view, const struct qp_entry *entry)
 {
     const struct qp_row *row = qp_strategy_row_of(view, entry);
-    return row && row->kind == qp_traits_kind(entry->traits) && row->idle_ms != QP_IDLE_NEVER;
+    return row && row->kind == qp_traits_kind(qp_entry_traits(entry)) && row->idle_ms != QP_IDLE_NEVER;
 }
 
 void qp_evict_note_use(const struct qp_view *view, struct qp_entry *entry, uint64_t now_ms)
 {
     /* By anyone: a host that does not count a key itself must not delete it from under those who do. */
-    uint64_t count = qp_load_relaxed(&entry->cell[0]), ref = qp_load_acquire(&entry->shard);
+    uint64_t count = qp_stripe_total(view, entry), ref = qp_load_acquire(&entry->shard);
     const struct qp_shard *shard = qp_shard_at(view, ref);
     if (shard) {
         uint64_t epoch = qp_point_epoch(view, ref, shard, shard->own[0].epoch, count != shard->own[0].base, 0);
@@ -100,7 +101,7 @@ static bool terms_of(const struct qp_view *view, const struct qp_entry *entry, s
     if (!row || row->kind != QP_KIND_LIMIT || row->limit == 0)
         return false;
     *out = (struct terms){row->limit, row->burst * row->tick};
-    return qp_traits_algorithm(entry->traits) != QP_ALGORITHM_BUCKET || out->span != 0;
+    return qp_traits_algorithm(qp_entry_traits(entry)) != QP_ALGORITHM_BUCKET || out->span != 0;
 }
 
 uint64_t qp_evict_cost(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms)
@@ -108,9 +109,9 @@ uint64_t qp_evict_cost(const struct qp_view *view, const struct qp_entry *entry,
     uint32_t opened_s = qp_load_relaxed(&entry->used_at_s);
     struct terms terms;
     struct qp_use use;
-    if (qp_traits_kind(entry->traits) == QP_KIND_INFLIGHT)
+    if (qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_INFLIGHT)
         return qp_flight_is_empty(view, entry) ? opened_s : QP_EVICT_NEVER;
-    if (qp_traits_kind(entry->traits) != QP_KIND_LIMIT)
+    if (qp_traits_kind(qp_entry_traits(entry)) != QP_KIND_LIMIT)
         return QP_EVICT_NEVER;
     qp_limit_use(view, entry, now_ms, &use);
     if (use.current + use.previous + use.remote + use.level == 0 && use.resets == 0)
@@ -140,8 +141,8 @@ static void bucket_victim(uint64_t level, uint64_t now_ms, struct qp_victim *vic
 /* What is to be known of an entry: at most two victims. Returns how many; -1: it may not go. */
 static int victims_of(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct qp_victim out[2])
 {
-    uint32_t window_ms = qp_traits_window_ms(entry->traits);
-    bool sliding = qp_traits_algorithm(entry->traits) == QP_ALGORITHM_SLIDING;
+    uint32_t window_ms = qp_traits_window_ms(qp_entry_traits(entry));
+    bool sliding = qp_traits_algorithm(qp_entry_traits(entry)) == QP_ALGORITHM_SLIDING;
     struct terms terms;
     struct qp_use use;
     uint64_t cost = qp_evict_cost(view, entry, now_ms);

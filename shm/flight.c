@@ -26,19 +26,12 @@ static uint32_t units_of_class(const struct qp_view *view, unsigned class_number
     return (view->class_of[class_number].bytes - (uint32_t)sizeof(struct qp_flight)) / (uint32_t)sizeof(uint64_t);
 }
 
-/* 1: the walk is at the next block. 0: there is none. -QP_EDAMAGED. Bounded, also in a scribbled chain: each block
- * has units, they are numbered through, and the numbers end. Relaxed: a look without a section may meet blocks that
- * are being reused, and validates after. */
-static int walk_to(struct walk *walk, uint32_t block)
+static inline int walk_known(struct walk *walk, uint32_t block)
 {
-    if (block == 0)
-        return 0;
     uint32_t first = walk->first + walk->units;
-    if (qp_block_class(block) < QP_CLASS_BLOCK_128 || !qp_block_valid(walk->view, block) ||
-        first >= QP_FLIGHT_UNITS_MAX)
-        return -QP_EDAMAGED;
-    struct qp_flight *flight = (struct qp_flight *)(void *)qp_block_at(walk->view, block);
-    if (qp_load_relaxed(&flight->block.kind) != QP_BLOCK_FLIGHT ||
+    struct qp_flight *flight = (struct qp_flight *)(void *)qp_block_of(walk->view, qp_block_class(block), qp_block_index(block));
+    if (!qp_block_holds_bytes(block) || first >= QP_FLIGHT_UNITS_MAX ||
+        qp_load_relaxed(&flight->block.kind) != QP_BLOCK_FLIGHT ||
         qp_load_relaxed(&flight->block.parent) != walk->entry || qp_load_relaxed(&flight->first) != first)
         return -QP_EDAMAGED;
     walk->block = block;
@@ -46,6 +39,21 @@ static int walk_to(struct walk *walk, uint32_t block)
     walk->first = first;
     walk->units = units_of_class(walk->view, qp_block_class(block));
     return 1;
+}
+
+static QP_COLD int walk_beyond(struct walk *walk, uint32_t block)
+{
+    return qp_block_at(walk->view, block) ? walk_known(walk, block) : -QP_EDAMAGED;
+}
+
+/* 1: the walk is at the next block. 0: there is none. -QP_EDAMAGED. Bounded, also in a scribbled chain: each block
+ * has units, they are numbered through, and the numbers end. Relaxed: a look without a section may meet blocks that
+ * are being reused, and validates after. */
+static int walk_to(struct walk *walk, uint32_t block)
+{
+    if (block == 0)
+        return 0;
+    return qp_likely(qp_block_is_known(walk->view, block)) ? walk_known(walk, block) : walk_beyond(walk, block);
 }
 
 static int walk_begin(struct walk *walk, const struct qp_view *view, const struct qp_entry *entry)
@@ -128,7 +136,7 @@ static void fill(const struct qp_view *view, uint32_t block, uint32_t first)
 /* A block for `wanted` units, or for as many of them as the largest free block holds. */
 static bool make_block(struct qp_worker *worker, uint32_t entry, uint32_t first, uint32_t wanted, uint32_t *block)
 {
-    for (unsigned c = QP_CLASS_COUNT - 1; c >= QP_CLASS_BLOCK_128; c--) {
+    for (unsigned c = QP_CLASS_BLOCK_END - 1; c >= QP_CLASS_BLOCK_128; c--) {
         uint32_t units = units_of_class(worker->view, c);
         if (units > wanted)
             units = wanted;
@@ -311,7 +319,7 @@ static bool keeps_its_blocks(const struct qp_entry *entry)
 {
     enum qp_word_state state = qp_state_of(qp_load_acquire(&entry->state));
     return qp_state_is_present(state) && state != QP_STATE_CLAIMED &&
-           qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT;
+           qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_INFLIGHT;
 }
 
 int qp_flight_leave(struct qp_worker *worker, const struct qp_flight_unit *unit)

@@ -14,18 +14,23 @@
 
 #include "view.h"
 
+/* qp_grace_enter where readers need not fence (ASYM), with an epoch that was read before. An old one only looks older than the
+ * section is. */
+static inline void qp_grace_enter_at(struct qp_slot *slot, uint64_t epoch)
+{
+    qp_store_release(&slot->epoch, epoch);
+    qp_compiler_barrier();
+}
+
 /* Enters a section. Sections do not nest. The epoch is loaded first (acquire, pairs with the advance in
  * qp_grace_poll): a reader that got a later epoch than a stamp has seen the unlink before it. The slot must be seen
  * by a poller before our later loads: the poller's membarrier does that in ASYM, a full barrier here in FENCE. */
 static inline void qp_grace_enter(const struct qp_view *view, struct qp_slot *slot)
 {
-    uint64_t epoch = qp_load_acquire(&view->header->epoch);
-    if (qp_unlikely(view->fence)) {
-        qp_store_fenced(&slot->epoch, epoch);
-    } else {
-        qp_store_release(&slot->epoch, epoch);
-        qp_compiler_barrier();
-    }
+    if (qp_unlikely(view->fence))
+        qp_store_fenced(&slot->epoch, qp_load_acquire(&view->header->epoch));
+    else
+        qp_grace_enter_at(slot, qp_load_acquire(&view->header->epoch));
 }
 
 /* Leaves it. Release, pairs with the scan in qp_grace_poll: all our accesses are over before anything is reused. */
@@ -54,6 +59,15 @@ static inline bool qp_grace_passed(const struct qp_view *view, uint64_t stamp)
 {
     /* Acquire, pairs with the raise in qp_grace_poll: the readers' last accesses come before our reuse. */
     return qp_stamp_is_safe(stamp, qp_load_acquire(&view->header->epoch_safe));
+}
+
+/* Begins an epoch without waiting for anybody: for who changes what is taken for unchanged as long as the epoch is. Seq: after all that the
+ * caller did, before all that it does; pairs with the acquire of the epoch by a handle's add, after its slot says that it is inside. Only as
+ * often as somebody tries to end an entry, so that the epoch stays within reach of the oldest stamp: an entry that ended is not used again
+ * while a reader stands still. */
+static inline void qp_grace_advance(const struct qp_view *view)
+{
+    qp_add_seq(&view->header->epoch, 1);
 }
 
 /* Advances the epoch if readers have kept up, looks at every slot, and raises epoch_safe. Outside any section, or

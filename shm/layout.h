@@ -6,11 +6,12 @@
 #ifndef QP_SHM_LAYOUT_H
 #define QP_SHM_LAYOUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define QP_MAGIC UINT64_C(0x3155504955510a1a) /* "\x1a\nQUIPU1" as bytes on a little-endian host */
-#define QP_LAYOUT_VERSION 3
+#define QP_LAYOUT_VERSION 4
 #define QP_BYTE_ORDER_MARK UINT32_C(0x01020304)
 
 #define QP_KEY_BYTES_MAX 1024
@@ -26,9 +27,11 @@ enum qp_class_number {
     QP_CLASS_BLOCK_512 = 4,
     QP_CLASS_BLOCK_2048 = 5,
     QP_CLASS_BLOCK_16384 = 6,
-    QP_CLASS_COUNT = 7,
-    QP_CLASS_ROOM = 8 /* in the header */
+    QP_CLASS_STRIPES = 7, /* stripe sets: a block says whose a set is, its words lie in a region of their own */
+    QP_CLASS_COUNT = 8,
+    QP_CLASS_ROOM = 12 /* in the header */
 };
+#define QP_CLASS_BLOCK_END QP_CLASS_STRIPES /* blocks that hold bytes: from BLOCK_128, by size */
 #define QP_TABLE_COUNT 8 /* strategy tables: the one in force, those being built, those waiting for readers */
 
 enum qp_region_number {
@@ -45,6 +48,7 @@ enum qp_region_number {
     QP_REGION_LEDGER,  /* what the agent knows of streams and replicas */
     QP_REGION_GRAVES,  /* what is left of deleted keys */
     QP_REGION_FIGURES, /* what the agent shows of itself and of its peers */
+    QP_REGION_STRIPES, /* for each CPU, a stripe of every stripe set */
     QP_REGION_COUNT,
     QP_REGION_ROOM = 16 /* descriptors in the header */
 };
@@ -67,18 +71,19 @@ struct qp_identity {
     uint64_t replica;      /* random id of this segment's life */
     uint64_t hash_seed[2]; /* of the key hash: strangers choose keys, not places */
     uint32_t counters;     /* entries in use at creation; entry 0 is never used and not counted */
-    uint32_t counters_max; /* what the regions' addresses have room for; equal to counters in this version */
+    uint32_t counters_max; /* what the regions' addresses have room for; more than counters: the segment grows (extent.h) */
     uint32_t threads;
     uint32_t records;
-    uint32_t bucket_count; /* a power of two */
+    uint32_t bucket_count; /* at creation; a power of two */
     uint32_t strategy_bytes;
     uint32_t fence; /* 1: readers fence for themselves (FENCE); 0: writers call membarrier (ASYM) */
     uint32_t clock_caller; /* 1: the time is the largest that any caller gave */
-    uint32_t class_count[QP_CLASS_ROOM]; /* things in each class; ENTRY: counters + 1 */
+    uint32_t class_count[QP_CLASS_ROOM]; /* things in each class at creation; ENTRY: counters + 1 */
     uint32_t class_bytes[QP_CLASS_ROOM];
     struct qp_region region[QP_REGION_ROOM];
     uint32_t hosts; /* that are expected to share its counters: blocks have room for so many replicas' points */
-    uint32_t reserved1[19];
+    uint32_t stripe_cpus; /* stripes in a set */
+    uint32_t reserved1[10];
     uint64_t seal; /* SipHash of all the above, zero key */
 };
 
@@ -104,7 +109,13 @@ struct qp_header {
     uint64_t room_retry_ms;   /* host's unix ms before which a search for room is known to be in vain */
     uint64_t room_cursor;     /* where searches for room go on */
     uint64_t block_cursor;    /* where searches for blocks go on */
-    uint64_t rare_reserved[9];
+    /* How much of the segment is in use; each only grows, and memory is reserved before its word is raised (extent.h). */
+    uint64_t counters_now;   /* entries; all counts of classes that grow follow from it (qp_layout_counts) */
+    uint64_t heads_reserved; /* heads of buckets below this may stand in the list */
+    uint64_t heads_linked;   /* those below this do; look-ups use the power of two from here downwards */
+    uint64_t splitter;       /* state word: CLAIMED by who links heads at this moment */
+    uint64_t grow_retry_ms;  /* host's unix ms before which there is known to be no memory to grow */
+    uint64_t rare_reserved[4];
 
     /* Statistics; relaxed adds. */
     uint64_t stat_recovered_processes;
@@ -118,7 +129,9 @@ struct qp_header {
     uint64_t stat_forgotten;
     uint64_t stat_overflow_denied;
     uint64_t stat_overflow_allowed;
-    uint64_t stat_reserved[5];
+    uint64_t stat_growths;
+    uint64_t stat_growths_refused;
+    uint64_t stat_reserved[3];
 };
 
 /* One per process that has the segment open. Whoever holds the OFD lock on the byte at its file offset is its tenant. */
@@ -151,18 +164,24 @@ struct qp_entry {
     uint64_t shard;    /* reference to its shard block, 0: epoch 0, base 0 */
     uint64_t cell[2];  /* counts, only growing. Plain: cell[0], 64 bits. Windows: by parity. Buckets: cell[0], when it is full again */
     uint64_t strategy; /* [generation 32 | row 16 | 0]: the row, valid for that generation */
-    uint64_t traits;
-    /* line 1 and part of line 2: the key */
+    uint64_t traits;   /* what it is, for its life; and its stripe set, once it has one */
+    /* line 1: the rest of what a take touches, and a key of up to 36 bytes */
+    uint64_t refund[2]; /* limits: units given back by parity, [epoch's tag | count]. Counters: [0] the count at the last sweep */
     uint16_t key_bytes;
     uint16_t reserved0;
     uint32_t used_at_s; /* unix s, coarse: windows: when one was opened; in flight: last entered; counters: seen to grow by a sweep */
     uint32_t key_block; /* long keys: block that holds it; else 0 */
-    uint32_t reserved1;
     uint8_t key[QP_KEY_BYTES_INLINE];
     /* rest of line 2 */
+    uint32_t reserved1;
     uint64_t denied;
-    uint64_t remote[2]; /* limits: cached remote totals by parity, [epoch's tag | count] */
-    uint64_t refund[2]; /* limits: units given back by parity, [epoch's tag | count]. Counters: [0] the count at the last sweep */
+    uint64_t remote[2]; /* limits: cached remote totals by parity, [epoch's tag | count]. Read only where there is a shard block */
+};
+
+/* One CPU's part of a hot counter. The stripes of one CPU lie side by side, and no other CPU's on their lines. */
+struct qp_stripe {
+    uint64_t plain;  /* counted by restartable sequences, on that CPU and by nobody else */
+    uint64_t locked; /* counted by those who cannot, by locked adds */
 };
 
 /* Every block starts with this. Written while CLAIMED, constant once published. */
@@ -173,7 +192,13 @@ struct qp_block {
     uint32_t bytes; /* of payload in use */
     uint32_t reserved1;
 };
-enum qp_block_kind { QP_BLOCK_KEY = 1, QP_BLOCK_SHARD = 2, QP_BLOCK_TABLE = 3, QP_BLOCK_FLIGHT = 4 };
+
+/* The block of a stripe set. */
+struct qp_stripe_set {
+    struct qp_block block;
+    uint64_t dealt[2]; /* limits: for the window of the gate of that parity, the limit that its stripes have shares of, as a windowed cell */
+};
+enum qp_block_kind { QP_BLOCK_KEY = 1, QP_BLOCK_SHARD = 2, QP_BLOCK_TABLE = 3, QP_BLOCK_FLIGHT = 4, QP_BLOCK_STRIPES = 5 };
 
 struct qp_version {
     uint64_t timestamp; /* unix ms << 16 | logic; 0: none */
@@ -346,9 +371,10 @@ QP_ASSERT_OFFSET(qp_identity, boot_id, 24);
 QP_ASSERT_OFFSET(qp_identity, hash_seed, 56);
 QP_ASSERT_OFFSET(qp_identity, counters, 72);
 QP_ASSERT_OFFSET(qp_identity, class_count, 104);
-QP_ASSERT_OFFSET(qp_identity, class_bytes, 136);
-QP_ASSERT_OFFSET(qp_identity, region, 168);
-QP_ASSERT_OFFSET(qp_identity, hosts, 424);
+QP_ASSERT_OFFSET(qp_identity, class_bytes, 152);
+QP_ASSERT_OFFSET(qp_identity, region, 200);
+QP_ASSERT_OFFSET(qp_identity, hosts, 456);
+QP_ASSERT_OFFSET(qp_identity, stripe_cpus, 460);
 QP_ASSERT_OFFSET(qp_identity, seal, 504);
 _Static_assert(sizeof(struct qp_header) == 896, "header");
 QP_ASSERT_OFFSET(qp_header, epoch, 512);
@@ -361,6 +387,7 @@ QP_ASSERT_OFFSET(qp_header, slots_high, 640);
 QP_ASSERT_OFFSET(qp_header, upkeep_due_ms, 648);
 QP_ASSERT_OFFSET(qp_header, sweep_cursor, 656);
 QP_ASSERT_OFFSET(qp_header, harvest_all, 664);
+QP_ASSERT_OFFSET(qp_header, counters_now, 696);
 QP_ASSERT_OFFSET(qp_header, stat_recovered_processes, 768);
 _Static_assert(sizeof(struct qp_record) == 64, "record");
 _Static_assert(sizeof(struct qp_slot) == 128, "slot");
@@ -370,12 +397,12 @@ QP_ASSERT_OFFSET(qp_entry, shard, 24);
 QP_ASSERT_OFFSET(qp_entry, cell, 32);
 QP_ASSERT_OFFSET(qp_entry, strategy, 48);
 QP_ASSERT_OFFSET(qp_entry, traits, 56);
-QP_ASSERT_OFFSET(qp_entry, key_bytes, 64);
-QP_ASSERT_OFFSET(qp_entry, key_block, 72);
-QP_ASSERT_OFFSET(qp_entry, key, 80);
-QP_ASSERT_OFFSET(qp_entry, denied, 152);
-QP_ASSERT_OFFSET(qp_entry, remote, 160);
-QP_ASSERT_OFFSET(qp_entry, refund, 176);
+QP_ASSERT_OFFSET(qp_entry, refund, 64);
+QP_ASSERT_OFFSET(qp_entry, key_bytes, 80);
+QP_ASSERT_OFFSET(qp_entry, key_block, 88);
+QP_ASSERT_OFFSET(qp_entry, key, 92);
+QP_ASSERT_OFFSET(qp_entry, denied, 168);
+QP_ASSERT_OFFSET(qp_entry, remote, 176);
 _Static_assert(sizeof(struct qp_block) == 16, "block");
 _Static_assert(sizeof(struct qp_shard) == 96, "shard");
 QP_ASSERT_OFFSET(qp_shard, own, 16);
@@ -405,6 +432,9 @@ QP_ASSERT_OFFSET(qp_figures_row, refused, 208);
 QP_ASSERT_OFFSET(qp_figures_row, frames_in, 272);
 _Static_assert(sizeof(struct qp_figures) == 256 + 384 * QP_FIGURES_ROWS, "figures");
 QP_ASSERT_OFFSET(qp_figures, row, 256);
+_Static_assert(sizeof(struct qp_stripe) == 16, "stripe");
+QP_ASSERT_OFFSET(qp_stripe_set, dealt, 16);
+_Static_assert(sizeof(struct qp_stripe_set) == 32, "stripe set");
 _Static_assert(sizeof(struct qp_row) == 64, "row");
 _Static_assert(sizeof(struct qp_table) == 32, "table");
 
@@ -414,8 +444,11 @@ struct qp_sizes {
     uint32_t threads;
     uint32_t strategy_bytes;
     uint32_t hosts; /* 0: 1 */
+    uint32_t cpus;  /* 0: 1 */
+    uint32_t counters_max; /* 0: counters */
 };
 #define QP_HOSTS_MAX 64
+#define QP_STRIPE_CPUS_MAX 1024
 
 #define QP_COUNTERS_MAX (UINT32_C(1) << 26)
 #define QP_THREADS_MAX UINT32_C(4095)
@@ -429,9 +462,28 @@ void qp_layout_plan(const struct qp_sizes *sizes, struct qp_identity *out);
 /* 0 if the identity is one that qp_layout_plan could have made, intact and of this version; else a negative code. */
 int qp_layout_verify(const struct qp_identity *identity);
 
+/* A growing segment grows by so many counters at a time: about a megabyte, which a caller reserves in a fraction of a
+ * millisecond. */
+#define QP_GROW_COUNTERS UINT32_C(2048)
+
+/* How many there are of each class that grows when there are so many counters; the rest of count is left as it is. */
+void qp_layout_counts(uint32_t hosts, uint32_t counters, uint32_t count[QP_CLASS_COUNT]);
+
+/* Heads of buckets that so many counters are to have: lists of at most half an entry on average. */
+uint32_t qp_layout_heads(uint32_t counters);
+
+/* The counters that a segment has after growing once more; counters_max is the last. */
+uint32_t qp_layout_next(uint32_t counters, uint32_t counters_max);
+
+/* Whether a segment made for `first` counters can have come to have so many. */
+bool qp_layout_is_stage(uint32_t first, uint32_t counters_max, uint64_t counters);
+
 /* Bytes of the first level of marks, a bit per entry; the second level, a bit for each word of the first, stands
  * behind them. */
 uint64_t qp_layout_mark_bytes(uint32_t entry_count);
+
+/* Bytes from one CPU's stripes to the next one's. */
+uint64_t qp_layout_stripe_stride(uint32_t set_count);
 
 uint64_t qp_layout_seal(const struct qp_identity *identity);
 

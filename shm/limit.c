@@ -6,33 +6,10 @@
 
 #include "bucket.h"
 #include "error.h"
+#include "limit_look.h"
+#include "stripe.h"
 
-/* One look at everything that a decision rests on. */
-struct look {
-    uint64_t ref;
-    const struct qp_shard *shard;
-    uint64_t window;   /* in which the call is decided */
-    unsigned parity;   /* of it */
-    uint64_t cell[2];
-    uint64_t refund[2];
-    uint64_t epoch;
-    uint64_t count;    /* own count of this window, refunds not considered */
-    uint64_t refunded; /* of it */
-    uint64_t remote;   /* what others have counted in it */
-    uint64_t carried;  /* of the window before, by this host */
-    uint64_t carried_remote;
-    uint64_t elapsed_ms;
-    bool come_round;   /* the entry's last window was opened so long ago that the numbers in its cells mean nothing any more */
-    bool open;         /* cell[parity] is of this window */
-    bool ready;        /* and, for sliding windows, the one before is sealed in this look */
-};
-
-static bool is_sliding(const struct qp_entry *entry)
-{
-    return qp_traits_algorithm(entry->traits) == QP_ALGORITHM_SLIDING;
-}
-
-static uint64_t remote_of(const struct qp_view *view, const struct qp_entry *entry, const struct look *look, uint64_t window,
+static uint64_t remote_of(const struct qp_view *view, const struct qp_entry *entry, const struct qp_look *look, uint64_t window,
                           uint64_t epoch)
 {
     /* Acquire, pairs with the agent's store: in the order of look_at. */
@@ -41,7 +18,7 @@ static uint64_t remote_of(const struct qp_view *view, const struct qp_entry *ent
 }
 
 /* Under a floor, the window before is gone for others as well. */
-static void look_at_others(const struct qp_view *view, const struct qp_entry *entry, uint32_t window_ms, struct look *look)
+static void look_at_others(const struct qp_view *view, const struct qp_entry *entry, uint32_t window_ms, struct qp_look *look)
 {
     uint64_t window = look->window, before = qp_window_own_epoch(look->shard, window - 1, window_ms);
     look->remote = remote_of(view, entry, look, window, qp_window_own_epoch(look->shard, window, window_ms));
@@ -49,12 +26,34 @@ static void look_at_others(const struct qp_view *view, const struct qp_entry *en
         look->carried_remote = remote_of(view, entry, look, window - 1, before);
 }
 
+/* The cells as they are, and what they count: who only looks adds up what is on the stripes; who takes does that by folding, where he needs it
+ * (limit_striped.c). false: a gate without stripes. */
+static bool look_at_cells(const struct qp_view *view, const struct qp_entry *entry, bool whole, struct qp_look *out)
+{
+    out->cell[0] = out->gate[0] = qp_load_acquire(&entry->cell[0]);
+    out->cell[1] = out->gate[1] = qp_load_acquire(&entry->cell[1]);
+    /* Acquire, and after the cells: who sees a gate sees its stripes named, and empty. */
+    uint64_t traits = qp_load_acquire(&entry->traits);
+    out->striped = false;
+    if (qp_likely((uint32_t)traits == 0))
+        return !(qp_cell_is_gate(out->gate[0]) || qp_cell_is_gate(out->gate[1]));
+    out->striped = qp_stripe_set(view, traits, &out->set);
+    for (unsigned parity = 0; parity < 2; parity++) {
+        out->cell[parity] = whole ? qp_window_cell(view, entry, parity) : qp_gate_cell(out->gate[parity]);
+        while ((out->gate[parity] ^ out->cell[parity]) >> QP_CELL_COUNT_BITS) { /* its window was opened or sealed meanwhile */
+            out->gate[parity] = qp_load_acquire(&entry->cell[parity]);
+            out->cell[parity] = qp_window_cell(view, entry, parity);
+        }
+    }
+    return out->striped;
+}
+
 /* Refunds are read last: of what a refusal rests on they alone can grow while we look, and that would make it wrong.
  * What others have counted is read just before them: at that instant, whatever the agent writes next, at least what
  * is weighed here was in use. For what it admits any order would do: the agent's words are news, and a take that read
  * an older one came before them. false: damage. */
-static bool look_at(const struct qp_view *view, const struct qp_entry *entry, uint32_t window_ms, const struct qp_ask *ask,
-                    struct look *out)
+static bool look_at(const struct qp_view *view, const struct qp_entry *entry, uint32_t window_ms, const struct qp_ask *ask, bool whole,
+                    struct qp_look *out)
 {
     uint64_t now_ms = ask->now_ms;
     /* Acquire, pairs with publish in shard.c: the cells are read after the base, so they are no smaller. */
@@ -62,9 +61,9 @@ static bool look_at(const struct qp_view *view, const struct qp_entry *entry, ui
     out->shard = qp_shard_at(view, out->ref);
     if (qp_unlikely(!out->shard && qp_ref_block(out->ref)))
         return false;
-    out->cell[0] = qp_load_acquire(&entry->cell[0]);
-    out->cell[1] = qp_load_acquire(&entry->cell[1]);
-    out->window = qp_window_current(entry, out->cell, window_ms, now_ms);
+    if (qp_unlikely(!look_at_cells(view, entry, whole, out)))
+        return false;
+    out->window = qp_window_current(entry, out->gate, window_ms, now_ms);
     out->parity = out->window & 1;
     out->remote = out->carried_remote = 0;
     if (out->shard && !ask->host_only)
@@ -73,7 +72,7 @@ static bool look_at(const struct qp_view *view, const struct qp_entry *entry, ui
     out->refund[1] = qp_load_acquire(&entry->refund[1]);
     out->come_round = qp_window_has_come_round(entry, window_ms, now_ms);
     out->open = qp_cell_window(out->cell[out->parity], out->parity) == (out->window & QP_WINDOW_MASK) &&
-                qp_cell_count(out->cell[out->parity]) != 0;
+                qp_cell_count(out->gate[out->parity]) != 0;
     out->epoch = qp_window_own_epoch(out->shard, out->window, window_ms);
     out->count = qp_window_own_count(out->shard, out->cell[out->parity], out->window, window_ms);
     out->refunded = qp_window_refunded(out->refund[out->parity], out->window, out->epoch);
@@ -85,7 +84,7 @@ static bool look_at(const struct qp_view *view, const struct qp_entry *entry, ui
     }
     /* The one before may have been read long before this one was: then it had no seal yet, and may have grown since. */
     uint64_t before = out->cell[!out->parity];
-    out->ready = out->open && (!is_sliding(entry) || (qp_cell_is_sealed(before) &&
+    out->ready = out->open && (!qp_limit_is_sliding(entry) || (qp_cell_is_sealed(before) &&
                                                       qp_cell_window(before, !out->parity) ==
                                                           ((out->window - 1) & QP_WINDOW_MASK)));
     uint64_t start_ms = out->window * window_ms;
@@ -98,22 +97,28 @@ static uint64_t scaled(uint64_t count, uint64_t by, uint64_t of)
     return qp_likely(count < UINT64_C(1) << 36) ? count * by / of : (uint64_t)((unsigned __int128)count * by / of);
 }
 
+/* What the window before counts in this one; fixed windows: 0. */
+static uint64_t weight(const struct qp_entry *entry, const struct qp_look *look, uint32_t window_ms)
+{
+    uint64_t carried = look->carried + look->carried_remote;
+    return qp_limit_is_sliding(entry) && carried ? scaled(carried, window_ms - look->elapsed_ms, window_ms) : 0;
+}
+
 /* Units of this window that count, by whomever. */
-static uint64_t taken(const struct look *look)
+static uint64_t taken(const struct qp_look *look)
 {
     return (look->count > look->refunded ? look->count - look->refunded : 0) + look->remote;
 }
 
 /* What counts against the limit. */
-static uint64_t used(const struct qp_entry *entry, const struct look *look, uint32_t window_ms)
+static uint64_t used(const struct qp_entry *entry, const struct qp_look *look, uint32_t window_ms)
 {
-    uint64_t carried = look->carried + look->carried_remote;
-    return is_sliding(entry) && carried ? taken(look) + scaled(carried, window_ms - look->elapsed_ms, window_ms) : taken(look);
+    return taken(look) + weight(entry, look, window_ms);
 }
 
 /* Units that the word of this window has room for. A count never goes back, so what was reset or given back takes
  * room as well. */
-static uint64_t cell_room(const struct look *look)
+static uint64_t cell_room(const struct qp_look *look)
 {
     uint64_t gross = look->open ? qp_cell_count(look->cell[look->parity]) : 0;
     return QP_CELL_COUNT_MAX > gross ? QP_CELL_COUNT_MAX - gross : 0;
@@ -128,7 +133,7 @@ static uint64_t elapsed_until(uint64_t carried, uint64_t room, uint32_t window_m
     return window_ms - (uint64_t)((enough + carried - 1) / carried) + 1;
 }
 
-static int64_t retry_after(const struct qp_entry *entry, const struct qp_ask *ask, const struct look *look, uint32_t window_ms)
+static int64_t retry_after(const struct qp_entry *entry, const struct qp_ask *ask, const struct qp_look *look, uint32_t window_ms)
 {
     uint64_t n = ask->n, end_ms = (look->window + 1) * window_ms;
     uint64_t now = taken(look);
@@ -136,15 +141,15 @@ static int64_t retry_after(const struct qp_entry *entry, const struct qp_ask *as
     if (n > ask->limit)
         return -1;
     bool full = n > cell_room(look); /* of what was reset or given back */
-    if (is_sliding(entry) && !full && now + n <= ask->limit)
+    if (qp_limit_is_sliding(entry) && !full && now + n <= ask->limit)
         at_ms = end_ms - window_ms + elapsed_until(look->carried + look->carried_remote, ask->limit - now - n, window_ms);
-    else if (is_sliding(entry))
+    else if (qp_limit_is_sliding(entry))
         at_ms = end_ms + elapsed_until(now, ask->limit - n, window_ms);
     return at_ms > ask->now_ms ? (int64_t)(at_ms - ask->now_ms) : 1;
 }
 
-static void judge(const struct qp_entry *entry, const struct qp_ask *ask, const struct look *look, uint32_t window_ms,
-                  uint64_t in_use, bool refused, struct qp_verdict *out)
+static inline void judge(const struct qp_entry *entry, const struct qp_ask *ask, const struct qp_look *look, uint32_t window_ms, uint64_t in_use,
+                         bool refused, struct qp_verdict *out)
 {
     if (refused && ask->limit != QP_LIMIT_NONE && in_use < ask->limit && ask->limit - in_use > cell_room(look))
         in_use = ask->limit - cell_room(look);
@@ -157,16 +162,21 @@ static void judge(const struct qp_entry *entry, const struct qp_ask *ask, const 
                                .retry_after_ms = refused ? retry_after(entry, ask, look, window_ms) : 0};
 }
 
-/* Whether a cell is ahead of the window that the caller decided on: left by a clock that had jumped, or so long ago
- * that the numbers came round. Opening over it rolls the entry back, which a caller with a stale time must not do. */
-static bool is_leftover(const struct look *look, unsigned parity)
+void qp_limit_judge(const struct qp_entry *entry, const struct qp_ask *ask, const struct qp_look *look, uint32_t window_ms,
+                    uint64_t in_use, bool refused, struct qp_verdict *out)
 {
-    bool used_once = (look->cell[parity] & (QP_CELL_COUNT_MASK | QP_CELL_SEALED)) != 0;
-    return used_once && (look->come_round ||
-                         qp_window_ahead(qp_cell_window(look->cell[parity], parity), look->window & QP_WINDOW_MASK) > 0);
+    judge(entry, ask, look, window_ms, in_use, refused, out);
 }
 
-static bool rolls_back(const struct look *look)
+/* Whether a cell is ahead of the window that the caller decided on: left by a clock that had jumped, or so long ago
+ * that the numbers came round. Opening over it rolls the entry back, which a caller with a stale time must not do. */
+static bool is_leftover(const struct qp_look *look, unsigned parity)
+{
+    return qp_cell_is_used(look->gate[parity]) &&
+           (look->come_round || qp_window_ahead(qp_cell_window(look->gate[parity], parity), look->window & QP_WINDOW_MASK) > 0);
+}
+
+static bool rolls_back(const struct qp_look *look)
 {
     return is_leftover(look, 0) || is_leftover(look, 1);
 }
@@ -174,18 +184,20 @@ static bool rolls_back(const struct look *look)
 /* Both cells, before a window is opened and its time noted: else the clock would come near what is left in the other
  * one, in an hour perhaps, and it would be taken for a newer window. A lost CAS is somebody else's step. Killed
  * between the two: the next one meets what is left. */
-static void forget_leftovers(struct qp_entry *entry, const struct look *look)
+static void forget_leftovers(const struct qp_view *view, struct qp_entry *entry, const struct qp_look *look)
 {
     for (unsigned parity = 0; parity < 2; parity++) {
-        uint64_t seen = look->cell[parity];
-        if (is_leftover(look, parity))
+        uint64_t seen = look->gate[parity];
+        if (is_leftover(look, parity) && qp_cell_is_gate(seen))
+            qp_striped_fold(view, entry, look->set, parity, seen); /* so that nobody takes from its stripes: then the next look finds a cell */
+        else if (is_leftover(look, parity))
             qp_cas_acq_rel(&entry->cell[parity], &seen, 0);
     }
 }
 
 /* The seal of the window before, with what it came to. Release, pairs with the acquire in look_at: who sees the new
  * window sees the seal. */
-static bool seal(struct qp_entry *entry, struct look *look)
+static bool seal(struct qp_entry *entry, struct qp_look *look)
 {
     unsigned other = !look->parity;
     uint64_t before = qp_cell_count_in(look->cell[other], look->window - 1);
@@ -197,10 +209,10 @@ static bool seal(struct qp_entry *entry, struct look *look)
  * what is emptied or sealed belonged to windows that are over. Sealing comes first: who is still deciding in the
  * window before weighs the refunds of the one before that, which share their word with this window's; he must see the
  * seal if he has missed them. */
-static bool prepare_window(struct qp_entry *entry, struct look *look, uint64_t now_ms)
+static bool prepare_window(struct qp_entry *entry, struct qp_look *look, uint64_t now_ms)
 {
     uint64_t tag = qp_epoch_tag(look->window, look->epoch & QP_EPOCH_RESETS_MASK);
-    if (is_sliding(entry) && !seal(entry, look))
+    if (qp_limit_is_sliding(entry) && !seal(entry, look))
         return false;
     if (look->open)
         return true;
@@ -213,7 +225,7 @@ static bool prepare_window(struct qp_entry *entry, struct look *look, uint64_t n
 }
 
 /* The word after n more units; a count stops at its bits' end. */
-static uint64_t cell_after(const struct look *look, uint64_t n)
+static uint64_t cell_after(const struct qp_look *look, uint64_t n)
 {
     uint64_t gross = look->open ? qp_cell_count(look->cell[look->parity]) : 0;
     uint64_t room = cell_room(look);
@@ -225,18 +237,41 @@ uint64_t qp_limit_epoch_after(const struct qp_view *view, const struct qp_entry 
                               uint64_t epoch)
 {
     const struct qp_shard *shard = qp_shard_at(view, qp_load_acquire(&entry->shard));
-    if (!qp_window_was_cut(shard, window, qp_traits_window_ms(entry->traits)))
+    if (!qp_window_was_cut(shard, window, qp_traits_window_ms(qp_entry_traits(entry))))
         return epoch;
     return shard->own[window & 1].base <= before ? shard->own[window & 1].epoch : epoch;
 }
 
-static int take_windowed(const struct qp_view *view, struct qp_entry *entry, uint32_t window_ms, const struct qp_ask *ask,
+/* What has to be done before a take from an entry with stripes is one from its one word, or instead of it: QP_STRIPED_AGAIN, look again;
+ * QP_STRIPED_NOT: it is one from the one word; or 0, taken. Not inline, so that takes without stripes do not pay for it. */
+static __attribute__((noinline)) int take_striped(const struct qp_view *view, struct qp_entry *entry, uint32_t window_ms, const struct qp_ask *ask,
+                                                  struct qp_look *look, bool refused, struct qp_verdict *out)
+{
+    unsigned own = look->parity;
+    bool gate = qp_cell_is_gate(look->gate[own]), sliding = qp_limit_is_sliding(entry);
+    if (sliding && qp_cell_is_gate(look->gate[!own]))
+        qp_striped_fold(view, entry, look->set, !own, look->gate[!own]); /* what is to be weighed no longer grows on stripes */
+    else if (gate && !look->open)
+        qp_striped_fold(view, entry, look->set, own, look->gate[own]);
+    else if (gate && !look->ready)
+        seal(entry, look); /* read before it was sealed; or emptied, because a clock that had jumped had left it */
+    else if (gate)
+        return qp_striped_take(view, entry, window_ms, ask, look, out);
+    else
+        return look->ready && !refused ? qp_striped_freeze(view, entry, window_ms, ask, look) : QP_STRIPED_NOT;
+    return QP_STRIPED_AGAIN;
+}
+
+/* Not inline, so that buckets do not pay for its frame. */
+static __attribute__((noinline)) int take_windowed(const struct qp_view *view, struct qp_entry *entry, uint32_t window_ms, const struct qp_ask *ask,
                          struct qp_verdict *out)
 {
     uint64_t n = ask->n;
-    struct look look;
-    for (;;) {
-        if (!look_at(view, entry, window_ms, ask, &look))
+    uint64_t met = 0;
+    bool whole = ask->look || (n > ask->limit && !ask->force); /* who can have nothing changes nothing */
+    struct qp_look look;
+    for (;; met++) {
+        if (!look_at(view, entry, window_ms, ask, whole, &look))
             return -QP_EDAMAGED;
         uint64_t in_use = used(entry, &look, window_ms);
         /* What the word has no room for could not be counted, and would not be limited. */
@@ -246,8 +281,15 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, uin
         if (qp_unlikely(rolls_back(&look)) && !(ask->fresh && ask->look)) {
             if (!ask->fresh)
                 return QP_LIMIT_ASK_AGAIN;
-            forget_leftovers(entry, &look);
+            forget_leftovers(view, entry, &look);
             continue;
+        }
+        if (qp_unlikely(look.striped) && !whole) {
+            int result = take_striped(view, entry, window_ms, ask, &look, refused, out);
+            if (result == 0)
+                return 0;
+            if (result == QP_STRIPED_AGAIN)
+                continue;
         }
         if (ask->look || (refused && !ask->force)) {
             /* All of it held at one instant, the last of the looks, if neither the window nor the meaning of its cell
@@ -268,6 +310,7 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, uin
             if (qp_unlikely(qp_load_acquire(&entry->shard) != look.ref))
                 look.epoch = qp_limit_epoch_after(view, entry, look.window, look.open ? qp_cell_count(seen) : 0, look.epoch);
             judge(entry, ask, &look, window_ms, in_use + ask->n, false, out);
+            out->met = met;
             return 0;
         }
     }
@@ -276,7 +319,7 @@ static int take_windowed(const struct qp_view *view, struct qp_entry *entry, uin
 int qp_limit_take(const struct qp_view *view, struct qp_entry *entry, const struct qp_ask *ask, struct qp_verdict *out)
 {
     /* One look: who has no section may meet an entry that is being emptied. */
-    uint64_t traits = qp_load_relaxed(&entry->traits);
+    uint64_t traits = qp_entry_traits(entry);
     uint32_t window_ms = qp_traits_window_ms(traits);
     if (qp_traits_algorithm(traits) == QP_ALGORITHM_BUCKET)
         return qp_bucket_take(view, entry, ask, out);
@@ -286,8 +329,8 @@ int qp_limit_take(const struct qp_view *view, struct qp_entry *entry, const stru
 int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t n, uint64_t epoch, uint64_t now_ms,
                     uint64_t tick)
 {
-    uint32_t window_ms = qp_traits_window_ms(entry->traits);
-    if (qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET)
+    uint32_t window_ms = qp_traits_window_ms(qp_entry_traits(entry));
+    if (qp_traits_algorithm(qp_entry_traits(entry)) == QP_ALGORITHM_BUCKET)
         return qp_bucket_refund(view, entry, n, epoch, now_ms, tick);
     if (window_ms == 0)
         return -QP_EDAMAGED;
@@ -298,7 +341,7 @@ int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t
         /* First the word that will be compared, then what makes it the right one: acquire keeps the order. When the
          * window is rolled over or reset after our look, the word changes too, or is one that is ignored. */
         uint64_t word = qp_load_acquire(&entry->refund[parity]);
-        uint64_t ref = qp_load_acquire(&entry->shard), cell = qp_load_acquire(&entry->cell[parity]);
+        uint64_t ref = qp_load_acquire(&entry->shard), cell = qp_window_cell(view, entry, parity);
         const struct qp_shard *shard = qp_shard_at(view, ref);
         if (!shard && qp_ref_block(ref))
             return -QP_EDAMAGED;
@@ -319,16 +362,16 @@ int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t
 
 void qp_limit_use_slowly(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct qp_use *out)
 {
-    uint32_t window_ms = qp_traits_window_ms(entry->traits);
-    struct look look;
+    uint32_t window_ms = qp_traits_window_ms(qp_entry_traits(entry));
+    struct qp_look look;
     *out = (struct qp_use){0};
-    if (qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET) {
+    if (qp_traits_algorithm(qp_entry_traits(entry)) == QP_ALGORITHM_BUCKET) {
         out->level = qp_bucket_level_of(view, entry, now_ms);
-    } else if (window_ms && look_at(view, entry, window_ms, &(struct qp_ask){.now_ms = now_ms}, &look)) {
+    } else if (window_ms && look_at(view, entry, window_ms, &(struct qp_ask){.now_ms = now_ms}, true, &look)) {
         out->window = look.window;
         out->current = look.count > look.refunded ? look.count - look.refunded : 0;
-        out->previous = is_sliding(entry) ? look.carried : 0;
-        out->remote = look.remote + (is_sliding(entry) ? look.carried_remote : 0);
+        out->previous = qp_limit_is_sliding(entry) ? look.carried : 0;
+        out->remote = look.remote + (qp_limit_is_sliding(entry) ? look.carried_remote : 0);
         out->resets = look.epoch & QP_EPOCH_RESETS_MASK;
     }
 }

@@ -37,6 +37,7 @@ struct qp_ask {
     bool force;      /* count without asking */
     bool host_only;  /* what other hosts counted does not count here */
     bool fresh;      /* now_ms was read just now: it may judge that a window ahead of it was left by a clock that had jumped */
+    uint32_t cpu;    /* near whose stripe the caller is: a hint */
 };
 
 struct qp_verdict {
@@ -45,6 +46,7 @@ struct qp_verdict {
     uint64_t epoch;
     int64_t reset_ms;
     int64_t retry_after_ms;
+    uint64_t met; /* others who changed the word between look and change */
 };
 
 #define QP_LIMIT_ASK_AGAIN (-1000000) /* not a code for the public: read the clock, and ask again with fresh set */
@@ -70,12 +72,12 @@ static inline uint64_t qp_limit_remote(const struct qp_view *view, uint64_t ref,
 
 /* The common case of qp_limit_take by that row, inline: a fixed window that is open and has room. ref: the entry's
  * reference, loaded with acquire just before; shard: the block that it names. With 0 and NULL, never reset and no
- * agent at work, nothing is left of what is asked of a block. false: nothing was done. */
+ * agent at work, nothing is left of what is asked of a block. look: take nothing. false: nothing was done. */
 static inline __attribute__((always_inline)) bool
 qp_limit_take_fast(const struct qp_view *view, struct qp_entry *entry, const struct qp_row *row, uint64_t ref,
-                   const struct qp_shard *shard, uint64_t n, uint64_t now_ms, struct qp_verdict *out)
+                   const struct qp_shard *shard, uint64_t n, uint64_t now_ms, bool look, struct qp_verdict *out)
 {
-    uint64_t traits = entry->traits;
+    uint64_t traits = qp_entry_traits(entry);
     uint32_t window_ms = qp_traits_window_ms(traits);
     if (qp_unlikely(traits >> 59 != (QP_ALGORITHM_FIXED << 3 | QP_KIND_LIMIT) || window_ms == 0))
         return false;
@@ -85,7 +87,8 @@ qp_limit_take_fast(const struct qp_view *view, struct qp_entry *entry, const str
     /* The loads are those of look_at in limit.c, in its order and for its reasons: shard, cell, remote, refunds. */
     uint64_t cell = qp_load_acquire(&entry->cell[parity]), other = qp_load_relaxed(&entry->cell[!parity]);
     uint64_t count = qp_cell_count(cell);
-    if (qp_unlikely((cell ^ qp_cell_make(window, 0)) >> QP_CELL_COUNT_BITS || count == 0 ||
+    /* Neither an unused cell nor a gate. */
+    if (qp_unlikely((cell ^ qp_cell_make(window, 0)) >> QP_CELL_COUNT_BITS || count - 1 >= QP_CELL_COUNT_MAX ||
                     (other & (QP_CELL_COUNT_MASK | QP_CELL_SEALED) &&
                      qp_window_ahead(qp_cell_window(other, !parity), window & QP_WINDOW_MASK) > 0)))
         return false;
@@ -97,18 +100,33 @@ qp_limit_take_fast(const struct qp_view *view, struct qp_entry *entry, const str
                           : 0;
     uint64_t less = qp_epoch_count(qp_load_acquire(&entry->refund[parity]), tag) + (cut ? shard->own[parity].base : 0);
     uint64_t in_use = (count > less ? count - less : 0) + remote;
-    if (qp_unlikely(n > limit || in_use > limit - n || n > QP_CELL_COUNT_MAX - count ||
-                    !qp_cas_acq_rel(&entry->cell[parity], &cell, cell + n)))
+    if (qp_unlikely(n > limit || in_use > limit - n || n > QP_CELL_COUNT_MAX - count))
         return false;
-    /* Acquire, pairs with publish in shard.c: a reset since the first look. */
-    if (qp_unlikely(qp_load_acquire(&entry->shard) != ref))
-        epoch = qp_limit_epoch_after(view, entry, window, count, epoch);
+    if (look) {
+        qp_fence_acquire(); /* all of it held at one instant, as in take_windowed */
+        if (qp_load_relaxed(&entry->shard) != ref || (qp_load_relaxed(&entry->cell[parity]) ^ cell) >> QP_CELL_COUNT_BITS)
+            return false;
+    } else {
+        if (qp_unlikely(!qp_cas_acq_rel(&entry->cell[parity], &cell, cell + n)))
+            return false;
+        /* Acquire, pairs with publish in shard.c: a reset since the first look. */
+        if (qp_unlikely(qp_load_acquire(&entry->shard) != ref))
+            epoch = qp_limit_epoch_after(view, entry, window, count, epoch);
+    }
     *out = (struct qp_verdict){.limit = limit,
-                               .remaining = limit == QP_LIMIT_NONE ? QP_LIMIT_NONE : limit - in_use - n,
+                               .remaining = limit == QP_LIMIT_NONE ? QP_LIMIT_NONE : limit - in_use - (look ? 0 : n),
                                .epoch = epoch,
                                .reset_ms = (int64_t)((window + 1) * window_ms)};
     return true;
 }
+
+/* A limit gets stripes if it is so many units for each of them at least. */
+#define QP_STRIPED_UNITS 64
+
+/* The common case of a take from stripes, by that row: a fixed window whose gate is open, with room on the caller's stripe. false: nothing was
+ * done. */
+bool qp_striped_take_fast(const struct qp_view *view, struct qp_entry *entry, const struct qp_row *row, uint64_t n, uint64_t now_ms, uint32_t cpu,
+                          struct qp_verdict *out);
 
 /* Gives back n units taken in that very epoch. 0 done; 1: it is over; -EINVAL: more than was taken. */
 int qp_limit_refund(const struct qp_view *view, struct qp_entry *entry, uint64_t n, uint64_t epoch, uint64_t now_ms,
@@ -129,13 +147,13 @@ void qp_limit_use_slowly(const struct qp_view *view, const struct qp_entry *entr
 static inline void qp_limit_use(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms,
                                 struct qp_use *out)
 {
-    uint64_t traits = entry->traits;
+    uint64_t traits = qp_entry_traits(entry);
     uint32_t window_ms = qp_traits_window_ms(traits);
     uint64_t cell[2] = {qp_load_acquire(&entry->cell[0]), qp_load_acquire(&entry->cell[1])};
     uint64_t window = window_ms ? now_ms / window_ms : 0;
     uint64_t other = cell[!(window & 1)];
     if (traits >> 59 != (QP_ALGORITHM_FIXED << 3 | QP_KIND_LIMIT) || window_ms == 0 ||
-        qp_load_acquire(&entry->shard) != 0 || qp_cell_count_in(cell[window & 1], window) == 0 ||
+        qp_load_acquire(&entry->shard) != 0 || qp_cell_count_in(cell[window & 1], window) == 0 || qp_cell_is_gate(cell[window & 1]) ||
         qp_window_has_come_round(entry, window_ms, now_ms) ||
         (other && qp_window_ahead(qp_cell_window(other, !(window & 1)), window & QP_WINDOW_MASK) > 0)) {
         qp_limit_use_slowly(view, entry, now_ms, out);

@@ -51,7 +51,7 @@ static inline uint64_t qp_mark_take(uint64_t *word)
 
 static inline uint32_t qp_mark_words(const struct qp_view *view)
 {
-    return (view->entry_count + 63) / 64;
+    return (qp_entry_count(view) + 63) / 64;
 }
 
 #endif

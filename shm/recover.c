@@ -4,6 +4,7 @@
 
 #include "block.h"
 #include "entry.h"
+#include "extent.h"
 #include "flight.h"
 #include "grace.h"
 
@@ -21,7 +22,7 @@ static bool chain_refers(const struct qp_view *view, const struct qp_entry *entr
     case QP_STATE_CLAIMED:
     case QP_STATE_RETIRED: return true;
     default:
-        return qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT && qp_flight_refers(view, entry, block);
+        return qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_INFLIGHT && qp_flight_refers(view, entry, block);
     }
 }
 
@@ -43,6 +44,7 @@ static bool is_referenced(const struct qp_view *view, unsigned class_number, uin
     switch (qp_load_relaxed(&b->kind)) {
     case QP_BLOCK_KEY: return qp_load_relaxed(&entry->key_block) == block;
     case QP_BLOCK_FLIGHT: return chain_refers(view, entry, block);
+    case QP_BLOCK_STRIPES: return (uint32_t)qp_load_acquire(&entry->traits) == block;
     default: return qp_ref_block(qp_load_acquire(&entry->shard)) == block;
     }
 }
@@ -88,8 +90,9 @@ static void recover_units(struct qp_worker *worker, uint64_t owner)
 {
     const struct qp_view *view = worker->view;
     uint64_t units = 0;
-    for (uint32_t i = 1; i < view->entry_count;) {
-        uint32_t stop = view->entry_count - i > ITEMS_PER_SECTION ? i + ITEMS_PER_SECTION : view->entry_count;
+    uint32_t count = qp_entry_count(view);
+    for (uint32_t i = 1; i < count;) {
+        uint32_t stop = count - i > ITEMS_PER_SECTION ? i + ITEMS_PER_SECTION : count;
         qp_grace_enter(view, worker->slot);
         for (; i < stop; i++) {
             units += qp_flight_release(view, &view->entries[i], owner);
@@ -105,7 +108,7 @@ static void recover_claims(struct qp_worker *worker, unsigned class_number, uint
     const struct qp_view *view = worker->view;
     uint64_t repaired = 0;
     qp_grace_enter(view, worker->slot);
-    for (uint32_t i = class_number == QP_CLASS_ENTRY; i < view->class_of[class_number].count; i++) {
+    for (uint32_t i = class_number == QP_CLASS_ENTRY; i < qp_class_count(view, class_number); i++) {
         uint64_t seen = qp_load_relaxed(qp_state_at(view, class_number, i));
         if (qp_state_of(seen) != QP_STATE_CLAIMED || qp_state_argument(seen) != owner)
             continue;
@@ -126,6 +129,8 @@ void qp_recover_record(struct qp_worker *worker, uint32_t record)
         return;
     uint64_t owner = qp_owner_make(record, qp_tenancy_generation(seen));
     recover_slots(worker->view, owner, worker->slot);
+    qp_extent_recover(view, owner);
+    qp_extent_follow(view); /* what it claimed may lie beyond what we know of */
     /* Entries first: whether a block is referred to depends on what became of its entry. */
     for (unsigned c = QP_CLASS_ENTRY; c < QP_CLASS_COUNT; c++)
         recover_claims(worker, c, owner);
@@ -228,16 +233,18 @@ static void sweep_block(struct qp_worker *worker, unsigned class_number, uint32_
 uint64_t qp_sweep_items(const struct qp_view *view)
 {
     uint64_t items = 0;
+    qp_extent_follow(view);
     for (int c = 0; c < QP_CLASS_COUNT; c++)
-        items += view->class_of[c].count;
+        items += qp_class_count(view, (unsigned)c);
     return items;
 }
 
 static void sweep_item(struct qp_worker *worker, uint64_t item, struct qp_sweep *sweep)
 {
     unsigned c = 0;
-    while (item >= worker->view->class_of[c].count)
-        item -= worker->view->class_of[c++].count;
+    /* They may have become more since the item was numbered: then it is one before. */
+    for (uint32_t count; item >= (count = qp_class_count(worker->view, c)); c++)
+        item -= count;
     if (c == QP_CLASS_ENTRY && item == 0)
         return;
     sweep->done += qp_block_repair_hint(worker->view, c, (uint32_t)item);

@@ -110,7 +110,8 @@ static void survey(struct qp_worker *worker, uint32_t first, bool evict, struct 
 {
     const struct qp_view *view = worker->view;
     struct sample sample = {.cost = QP_EVICT_NEVER};
-    uint32_t end = view->entry_count - first > QP_ROOM_STRETCH ? first + QP_ROOM_STRETCH : view->entry_count;
+    uint32_t count = qp_entry_count(view);
+    uint32_t end = count - first > QP_ROOM_STRETCH ? first + QP_ROOM_STRETCH : count;
     for (uint32_t i = first ? first : 1; i < end;) {
         uint32_t stop = end - i > ITEMS_PER_SECTION ? i + ITEMS_PER_SECTION : end;
         qp_grace_enter(view, worker->slot);

@@ -11,11 +11,17 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "extent.h"
 #include "grace.h"
+#include "huge.h"
 #include "process.h"
 #include "table.h"
 
 #define NAME_BYTES_MAX 200
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; the C library's headers may be older */
+#endif
 
 int qp_segment_path(const char *name, char path[QP_PATH_BYTES])
 {
@@ -77,6 +83,8 @@ int qp_segment_format(void *base, struct qp_identity *identity, bool fence, bool
     identity->seal = qp_layout_seal(identity);
     header->identity = *identity;
     header->epoch = header->epoch_safe = 1;
+    header->counters_now = identity->counters;
+    header->heads_reserved = header->heads_linked = identity->bucket_count;
     struct qp_view view;
     qp_view_init(&view, base, identity);
     qp_table_init(&view);
@@ -84,18 +92,72 @@ int qp_segment_format(void *base, struct qp_identity *identity, bool fence, bool
     return 0;
 }
 
-/* Reserves every byte (a full file system is found now, not by a fault later), and writes the empty segment. */
+/* A mount with huge=advise gives huge pages to faults in a mapping that asks, and not to posix_fallocate: so they are
+ * filled in before. What could not be had, or filled, posix_fallocate does, or refuses. */
+static void ask_for_huge_pages(int fd, void *base, uint64_t bytes)
+{
+    if (qp_huge_is_given_to(fd) && madvise(base, bytes, MADV_HUGEPAGE) == 0)
+        madvise(base, bytes, MADV_POPULATE_WRITE);
+}
+
+int qp_segment_reserve(int fd, uint64_t offset_bytes, uint64_t bytes)
+{
+    int error;
+    do {
+        error = fallocate(fd, 0, (off_t)offset_bytes, (off_t)bytes) ? errno : 0;
+    } while (error == EINTR);
+    return -error;
+}
+
+static int reserve_new(void *context, uint64_t offset_bytes, uint64_t bytes)
+{
+    return -posix_fallocate(*(const int *)context, (off_t)offset_bytes, (off_t)bytes);
+}
+
+/* Whether a region becomes larger with the segment. */
+static bool grows(int region)
+{
+    return region == QP_REGION_BUCKETS || region == QP_REGION_ENTRIES || region == QP_REGION_STATES || region == QP_REGION_BLOCKS;
+}
+
+/* Of a segment that grows, what is in use at first. In pages of the usual size: a huge one would reach into its neighbour. */
+static int reserve_at_first(int fd, const struct qp_identity *identity, void *base)
+{
+    const struct qp_reserver reserver = {reserve_new, &fd};
+    const struct qp_region *buckets = &identity->region[QP_REGION_BUCKETS];
+    struct qp_view view;
+    int error = reserve_new(&fd, 0, sizeof(struct qp_header));
+    for (int r = 0; r < QP_REGION_COUNT && !error; r++)
+        if (!grows(r))
+            error = reserve_new(&fd, identity->region[r].offset_bytes, identity->region[r].bytes);
+    if (error)
+        return error;
+    qp_view_init(&view, base, identity);
+    error = reserve_new(&fd, buckets->offset_bytes, identity->bucket_count * sizeof *view.buckets);
+    return error ? error : qp_extent_reserve(&view, 0, identity->counters, &reserver);
+}
+
+/* Reserves every byte that is in use: a full file system is found now, not by a fault later. */
+static int reserve_all(int fd, const struct qp_identity *identity, void *base)
+{
+    if (identity->counters < identity->counters_max)
+        return reserve_at_first(fd, identity, base);
+    ask_for_huge_pages(fd, base, identity->segment_bytes);
+    return reserve_new(&fd, 0, identity->segment_bytes);
+}
+
 static int build(int fd, const struct qp_segment_request *request)
 {
     struct qp_identity identity;
     qp_layout_plan(&request->sizes, &identity);
-    int error = posix_fallocate(fd, 0, (off_t)identity.segment_bytes);
-    if (error)
-        return -error;
+    if (ftruncate(fd, (off_t)identity.segment_bytes))
+        return -errno;
     void *base = mmap(NULL, identity.segment_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (base == MAP_FAILED)
         return -errno;
-    error = qp_segment_format(base, &identity, request->fence, request->clock_caller, request->now_ms);
+    int error = reserve_all(fd, &identity, base);
+    if (!error)
+        error = qp_segment_format(base, &identity, request->fence, request->clock_caller, request->now_ms);
     munmap(base, identity.segment_bytes);
     return error;
 }
@@ -176,6 +238,7 @@ static int map(int fd, const struct qp_segment_access *access, struct qp_view *v
         return -errno;
     qp_view_init(view, base, &identity);
     view->writable = !access->read_only;
+    qp_extent_follow(view);
     return 0;
 }
 

@@ -30,6 +30,9 @@ struct qp_segment_access {
     uid_t trusted_uid;
 };
 
+/* Reserves memory for these bytes of a segment's file, which may have it already. 0 or a negative errno. */
+int qp_segment_reserve(int fd, uint64_t offset_bytes, uint64_t bytes);
+
 /* Checks and maps one. *fd: a descriptor of its own, close-on-exec. Codes: quipu_open. */
 int qp_segment_attach(const char *path, const struct qp_segment_access *access, struct qp_view *view, int *fd);
 void qp_segment_detach(struct qp_view *view);

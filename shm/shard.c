@@ -11,6 +11,7 @@
 #include "mark.h"
 #include "point.h"
 #include "strategy.h"
+#include "stripe.h"
 #include "victim.h"
 #include "window.h"
 
@@ -47,7 +48,7 @@ static uint32_t place_of_own(const struct qp_shard *shard, uint32_t point_count,
 /* Without an agent nobody makes points, and blocks stay as small as they are. */
 static bool appends_point(const struct change *change, const struct verb *verb)
 {
-    return change->told && verb->appends && qp_traits_kind(change->entry->traits) == QP_KIND_COUNTER;
+    return change->told && verb->appends && qp_traits_kind(qp_entry_traits(change->entry)) == QP_KIND_COUNTER;
 }
 
 static uint32_t points_needed(const struct change *change, const struct verb *verb)
@@ -191,11 +192,11 @@ static int publish(struct qp_worker *worker, struct qp_entry *entry, const struc
 
 /* ---- the changes ----------------------------------------------------------------------------------------------------- */
 
-/* Ends the plain epoch: base = cell, and the epoch after `last` begins. Adds that come between our look at the cell
- * and the CAS are above the base, so they count in the new epoch. */
-static int end_plain(struct change *change, uint64_t last)
+/* Ends the plain epoch: base = what cell and stripes hold, and the epoch after `last` begins. Adds that come between our
+ * look at each of these and the CAS are above the base, so they count in the new epoch. */
+static int end_plain(const struct qp_worker *worker, struct change *change, uint64_t last)
 {
-    uint64_t cell = qp_load_relaxed(&change->entry->cell[0]);
+    uint64_t cell = qp_stripe_total(worker->view, change->entry);
     if (last >= QP_EPOCH_PLAIN_MAX)
         return -EOVERFLOW;
     change->value = (int64_t)(cell - change->next->own[0].base);
@@ -250,9 +251,10 @@ static uint64_t floor_at_least(const struct change *change, uint64_t epoch, uint
 static int end_windowed(const struct qp_worker *worker, struct change *change)
 {
     struct qp_entry *entry = change->entry;
-    uint32_t window_ms = qp_traits_window_ms(entry->traits);
-    uint64_t cell[2];
-    qp_window_read_cells(entry, window_ms, worker->now_ms, cell);
+    uint32_t window_ms = qp_traits_window_ms(qp_entry_traits(entry));
+    uint64_t cell[2] = {qp_striped_folded_cell(worker->view, entry, 0), qp_striped_folded_cell(worker->view, entry, 1)};
+    if (qp_window_has_come_round(entry, window_ms, worker->now_ms))
+        cell[0] = cell[1] = 0;
     uint64_t window = qp_window_current(entry, cell, window_ms, worker->now_ms);
     uint64_t own_epoch = qp_window_own_epoch(change->old, window, window_ms);
     uint64_t epoch = highest_epoch(change, own_epoch, qp_window_epoch(window + 1, window_ms));
@@ -287,18 +289,18 @@ static int end_bucket(const struct qp_worker *worker, struct change *change)
 
 static int end_limit(const struct qp_worker *worker, struct change *change)
 {
-    return qp_traits_algorithm(change->entry->traits) == QP_ALGORITHM_BUCKET ? end_bucket(worker, change)
+    return qp_traits_algorithm(qp_entry_traits(change->entry)) == QP_ALGORITHM_BUCKET ? end_bucket(worker, change)
                                                                              : end_windowed(worker, change);
 }
 
 /* A delete cuts what the other cell holds, of the window before or of one that is long over, as well: so that it can
  * be told from what comes. */
-static void cut_other(struct change *change)
+static void cut_other(const struct qp_view *view, struct change *change)
 {
-    uint32_t window_ms = qp_traits_window_ms(change->entry->traits);
+    uint32_t window_ms = qp_traits_window_ms(qp_entry_traits(change->entry));
     uint64_t window = change->window;
     unsigned parity = !(window & 1);
-    uint64_t cell = qp_load_relaxed(&change->entry->cell[parity]);
+    uint64_t cell = qp_striped_folded_cell(view, change->entry, parity);
     uint64_t other = window + (uint64_t)(int64_t)qp_window_ahead(qp_cell_window(cell, parity), window & QP_WINDOW_MASK);
     uint64_t epoch = qp_window_own_epoch(change->old, other, window_ms);
     if (qp_cell_count(cell) == 0 || (epoch & QP_EPOCH_RESETS_MASK) == QP_EPOCH_RESETS_MASK)
@@ -310,7 +312,7 @@ static void cut_other(struct change *change)
 
 static int make_delete(const struct qp_worker *worker, struct change *change)
 {
-    uint64_t traits = change->entry->traits;
+    uint64_t traits = qp_entry_traits(change->entry);
     int error = 0;
     if (qp_traits_kind(traits) == QP_KIND_REGISTER) {
         change->value = (int64_t)QP_SHARD_REGISTER_VALUE(change->next);
@@ -318,10 +320,10 @@ static int make_delete(const struct qp_worker *worker, struct change *change)
     } else if (qp_traits_window_ms(traits)) {
         error = end_limit(worker, change);
         if (!error && qp_traits_algorithm(traits) != QP_ALGORITHM_BUCKET)
-            cut_other(change);
+            cut_other(worker->view, change);
     } else {
         change->next->floor = highest_epoch(change, change->next->own[0].epoch, UINT64_MAX);
-        error = end_plain(change, change->next->floor);
+        error = end_plain(worker, change, change->next->floor);
     }
     leave_tombstone(worker, change->next);
     change->next->flags |= QP_SHARD_DELETED;
@@ -332,8 +334,8 @@ static int make_delete(const struct qp_worker *worker, struct change *change)
  * going. */
 static int make_reset(const struct qp_worker *worker, struct change *change)
 {
-    if (!qp_traits_window_ms(change->entry->traits))
-        return end_plain(change, change->next->own[0].epoch);
+    if (!qp_traits_window_ms(qp_entry_traits(change->entry)))
+        return end_plain(worker, change, change->next->own[0].epoch);
     leave_tombstone(worker, change->next);
     return end_limit(worker, change);
 }
@@ -352,7 +354,7 @@ static int make_set(const struct qp_worker *worker, struct change *change)
 static int cut(struct qp_worker *worker, struct qp_entry *entry, const struct verb *verb, int64_t *ended)
 {
     int error = publish(worker, entry, verb, ended);
-    if (!error && qp_traits_kind(entry->traits) == QP_KIND_LIMIT)
+    if (!error && qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_LIMIT)
         qp_victim_forget(worker->view, entry->hash);
     return error;
 }

@@ -8,6 +8,7 @@
 #include "flight.h"
 #include "point.h"
 #include "strategy.h"
+#include "stripe.h"
 #include "window.h"
 
 /* Whether a cell of a limit holds nothing that outlives the delete: it is empty, or what was cut then. Not by its
@@ -19,27 +20,28 @@ static bool windowed_cell_idle(const struct qp_shard *shard, uint64_t cell, unsi
            (qp_cell_window(cell, parity) == (cut & QP_WINDOW_MASK) && qp_cell_count(cell) == shard->own[parity].base);
 }
 
-static bool cells_idle(const struct qp_entry *entry, const struct qp_shard *shard)
+static bool cells_idle(const struct qp_view *view, const struct qp_entry *entry, const struct qp_shard *shard)
 {
-    uint64_t traits = qp_load_relaxed(&entry->traits);
+    uint64_t traits = qp_entry_traits(entry);
     uint32_t window_ms = qp_traits_window_ms(traits);
     if (qp_traits_kind(traits) == QP_KIND_REGISTER)
         return true;
     if (window_ms == 0 || qp_traits_algorithm(traits) == QP_ALGORITHM_BUCKET)
-        return qp_load_relaxed(&entry->cell[0]) == shard->own[0].base;
-    return windowed_cell_idle(shard, qp_load_relaxed(&entry->cell[0]), 0, window_ms) &&
-           windowed_cell_idle(shard, qp_load_relaxed(&entry->cell[1]), 1, window_ms);
+        return (qp_traits_kind(traits) == QP_KIND_COUNTER ? qp_stripe_total(view, entry) : qp_load_relaxed(&entry->cell[0])) ==
+               shard->own[0].base;
+    return windowed_cell_idle(shard, qp_window_cell(view, entry, 0), 0, window_ms) &&
+           windowed_cell_idle(shard, qp_window_cell(view, entry, 1), 1, window_ms);
 }
 
 /* Deleted, nothing was added since, and nobody else has said anything of it since. */
 static bool is_gone(const struct qp_view *view, const struct qp_entry *entry, uint64_t ref, const struct qp_shard *shard)
 {
-    return (shard->flags & QP_SHARD_DELETED) && cells_idle(entry, shard) && !qp_point_any_alive(view, ref, shard);
+    return (shard->flags & QP_SHARD_DELETED) && cells_idle(view, entry, shard) && !qp_point_any_alive(view, ref, shard);
 }
 
 bool qp_shard_is_idle_tombstone(const struct qp_view *view, const struct qp_entry *entry, uint64_t ref)
 {
-    if (qp_traits_kind(qp_load_relaxed(&entry->traits)) == QP_KIND_INFLIGHT)
+    if (qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_INFLIGHT)
         return false; /* what it refers to says who is in */
     const struct qp_shard *shard = qp_shard_at(view, ref);
     return shard && is_gone(view, entry, ref, shard);
@@ -69,7 +71,7 @@ bool qp_shard_may_go(const struct qp_view *view, const struct qp_entry *entry, u
     const struct qp_shard *shard = qp_shard_at(view, ref);
     if (qp_load_relaxed(&view->header->gossip) == 0 || (shard->flags & QP_SHARD_COLLECT))
         return true;
-    uint64_t traits = qp_load_relaxed(&entry->traits);
+    uint64_t traits = qp_entry_traits(entry);
     uint32_t window_ms = qp_traits_window_ms(traits);
     if (qp_traits_kind(traits) == QP_KIND_LIMIT &&
         (window_ms == 0 || qp_traits_algorithm(traits) == QP_ALGORITHM_BUCKET || floor_is_over(shard, window_ms, now_ms)))
@@ -107,7 +109,7 @@ static void read_windowed(const struct subject *s, struct qp_reading *out)
     const struct qp_entry *entry = s->entry;
     uint32_t window_ms = qp_traits_window_ms(s->traits);
     uint64_t cell[2];
-    qp_window_read_cells(entry, window_ms, s->now_ms, cell);
+    qp_window_read_cells(s->view, entry, window_ms, s->now_ms, cell);
     uint64_t refund[2] = {qp_load_relaxed(&entry->refund[0]), qp_load_relaxed(&entry->refund[1])};
     uint64_t window = qp_window_current(entry, cell, window_ms, s->now_ms);
     unsigned parity = window & 1;
@@ -134,7 +136,7 @@ static void read_bucket(const struct subject *s, struct qp_reading *out)
 
 static void read_plain(const struct subject *s, struct qp_reading *out)
 {
-    out->own = (int64_t)(qp_load_relaxed(&s->entry->cell[0]) - (s->shard ? s->shard->own[0].base : 0));
+    out->own = (int64_t)(qp_stripe_total(s->view, s->entry) - (s->shard ? s->shard->own[0].base : 0));
     out->epoch = s->shard ? s->shard->own[0].epoch : 0;
     out->remote = read_others(s, out->own != 0, &out->epoch, &out->own);
 }
@@ -167,7 +169,7 @@ int qp_shard_read(const struct qp_view *view, const struct qp_entry *entry, uint
     do {
         s.ref = ref;
         s.shard = qp_shard_at(view, ref);
-        s.traits = qp_load_relaxed(&entry->traits);
+        s.traits = qp_entry_traits(entry);
         if (!s.shard && qp_ref_block(ref))
             return -QP_EDAMAGED;
         read_once(&s, out);

@@ -53,7 +53,8 @@ static inline uint64_t qp_sip_tail(const unsigned char *tail, size_t left, size_
     return last | tail[0] | (uint64_t)tail[left / 2] << (left / 2 * 8) | (uint64_t)tail[left - 1] << ((left - 1) * 8);
 }
 
-static inline uint64_t qp_siphash(int c_rounds, int d_rounds, const uint64_t seed[2], const void *data, size_t byte_count)
+static inline __attribute__((always_inline)) uint64_t qp_siphash(int c_rounds, int d_rounds, const uint64_t seed[2],
+                                                                  const void *data, size_t byte_count)
 {
     const unsigned char *at = data;
     uint64_t v0 = seed[0] ^ UINT64_C(0x736f6d6570736575), v1 = seed[1] ^ UINT64_C(0x646f72616e646f6d);
@@ -76,8 +77,8 @@ static inline uint64_t qp_siphash(int c_rounds, int d_rounds, const uint64_t see
     return v0 ^ v1 ^ v2 ^ v3;
 }
 
-/* The hash of a key. */
-static inline uint64_t qp_hash_key(const uint64_t seed[2], const void *key, size_t key_bytes)
+/* The hash of a key. Always inline, as all from qp_key_make down: left to itself the compiler makes a call of it. */
+static inline __attribute__((always_inline)) uint64_t qp_hash_key(const uint64_t seed[2], const void *key, size_t key_bytes)
 {
     return qp_siphash(1, 3, seed, key, key_bytes);
 }

@@ -2,6 +2,8 @@
 /* table.c: the list's changes: insert, mark, unlink; and the walk over all of it. The look-up is inline in table.h. */
 #include "table.h"
 
+#include "extent.h"
+
 /* Where a key stands or would stand. */
 struct place {
     uint64_t *previous;      /* the link that leads there */
@@ -9,32 +11,61 @@ struct place {
     struct qp_entry *found;
 };
 
-static uint64_t *bucket_head(const struct qp_view *view, uint64_t hash)
+/* From where to look for a place: the head of a bucket, and the mask by which it was chosen. */
+struct start {
+    uint64_t *head;
+    uint32_t mask;
+};
+
+static struct start start_of(const struct qp_view *view, uint64_t hash)
 {
-    return &view->buckets[hash & view->bucket_mask];
+    uint32_t mask = qp_bucket_mask(view);
+    return (struct start){&view->buckets[hash & mask], mask};
 }
 
-static bool leads_out(uint64_t link)
+static bool is_head(uint64_t link)
 {
-    return qp_link_index(link) == 0 || (qp_link_index(link) & QP_LINK_BUCKET);
+    return (qp_link_index(link) & QP_LINK_BUCKET) != 0;
+}
+
+static uint32_t head_number(uint64_t link)
+{
+    return qp_link_index(link) & ~QP_LINK_BUCKET;
+}
+
+/* false: heads never leave, so one that says it does is damaged. */
+static bool stand_at(struct place *place, uint64_t *head)
+{
+    place->previous = head;
+    place->link = qp_load_acquire(head);
+    return !qp_link_marked(place->link);
 }
 
 /* Michael's find: walks to the first entry of a later order, unlinking every marked entry on the way. With a key it
  * stops at that key. 0, or -QP_EDAMAGED. A failed unlink starts again: somebody else changed the list, so somebody
  * made progress. */
-static int find_place(const struct qp_view *view, uint64_t hash, const struct qp_key *key, struct place *place)
+static int find_place(const struct qp_view *view, struct start start, uint64_t order, const struct qp_key *key,
+                      struct place *place)
 {
-    uint64_t order = qp_order_of(hash);
     uint32_t steps = 0;
 again:
     place->found = NULL;
-    place->previous = bucket_head(view, hash);
-    place->link = qp_load_acquire(place->previous);
-    if (qp_link_marked(place->link))
-        return -QP_EDAMAGED; /* heads of buckets never leave */
-    while (!leads_out(place->link)) {
+    if (!stand_at(place, start.head))
+        return -QP_EDAMAGED;
+    while (!qp_link_ends_bucket(place->link, start.mask)) {
+        if (++steps > QP_CHAIN_STEPS_MAX)
+            return -QP_EDAMAGED;
+        if (is_head(place->link)) {
+            uint32_t number = head_number(place->link);
+            if (qp_order_of(number) > order)
+                return 0;
+            uint64_t *head = qp_head_at(view, number);
+            if (!head || !stand_at(place, head))
+                return -QP_EDAMAGED;
+            continue;
+        }
         struct qp_entry *entry = qp_entry_at(view, qp_link_index(place->link));
-        if (!entry || ++steps > QP_CHAIN_STEPS_MAX)
+        if (!entry)
             return -QP_EDAMAGED;
         uint64_t next = qp_load_acquire(&entry->link);
         if (qp_link_marked(next)) {
@@ -64,7 +95,7 @@ int qp_table_insert(struct qp_worker *worker, const struct qp_key *key, uint32_t
     uint64_t mine = qp_link_make(key->hash, qp_state_turn(qp_load_relaxed(&entry->state)), index);
     for (uint32_t turns = 0; turns < QP_CHAIN_STEPS_MAX; turns++) {
         struct place place;
-        int error = find_place(view, key->hash, key, &place);
+        int error = find_place(view, start_of(view, key->hash), qp_order_of(key->hash), key, &place);
         if (error)
             return error;
         if (place.found == entry)
@@ -91,22 +122,68 @@ bool qp_table_purge(const struct qp_view *view, struct qp_entry *entry)
     while (!qp_link_marked(link) && !qp_cas_acq_rel(&entry->link, &link, link | QP_LINK_MARK)) {
     }
     struct place place;
-    return find_place(view, entry->hash, NULL, &place) == 0;
+    return find_place(view, start_of(view, entry->hash), qp_order_of(entry->hash), NULL, &place) == 0;
+}
+
+struct qp_entry *qp_table_find_through(const struct qp_view *view, const struct qp_key *key, int *error)
+{
+    qp_extent_follow(view); /* then there are fewer to go through, or none */
+    uint64_t order = qp_order_of(key->hash);
+    struct start start = start_of(view, key->hash);
+    uint64_t link = qp_load_acquire(start.head);
+    for (uint32_t steps = 0; !qp_link_ends_bucket(link, start.mask); steps++) {
+        const uint64_t *head = is_head(link) ? qp_head_at(view, head_number(link)) : NULL;
+        struct qp_entry *entry = is_head(link) ? NULL : qp_entry_at(view, qp_link_index(link));
+        if ((!head && !entry) || steps >= QP_CHAIN_STEPS_MAX) {
+            *error = -QP_EDAMAGED;
+            return NULL;
+        }
+        if (head && qp_order_of(head_number(link)) > order)
+            return NULL;
+        link = qp_load_acquire(head ? head : &entry->link);
+        if (entry && entry->hash == key->hash && qp_key_is_of(view, key, entry) && !qp_link_marked(link))
+            return entry;
+    }
+    return NULL;
 }
 
 bool qp_table_is_linked(const struct qp_view *view, const struct qp_entry *entry)
 {
     uint32_t index = qp_entry_index(view, entry);
-    uint64_t link = qp_load_acquire(bucket_head(view, qp_load_relaxed(&entry->hash)));
-    for (uint32_t steps = 0; !leads_out(link) && steps < QP_CHAIN_STEPS_MAX; steps++) {
+    struct start start = start_of(view, qp_load_relaxed(&entry->hash));
+    uint64_t link = qp_load_acquire(start.head);
+    for (uint32_t steps = 0; !qp_link_ends_bucket(link, start.mask) && steps < QP_CHAIN_STEPS_MAX; steps++) {
         if (qp_link_index(link) == index)
             return true;
-        struct qp_entry *at = qp_entry_at(view, qp_link_index(link));
-        if (!at)
+        const struct qp_entry *at = is_head(link) ? NULL : qp_entry_at(view, qp_link_index(link));
+        const uint64_t *next = is_head(link) ? qp_head_at(view, head_number(link)) : at ? &at->link : NULL;
+        if (!next)
             return false;
-        link = qp_load_acquire(&at->link);
+        link = qp_load_acquire(next);
     }
     return false;
+}
+
+int qp_table_link_head(const struct qp_view *view, uint32_t number)
+{
+    uint64_t mine = qp_link_make(0, 0, QP_LINK_BUCKET | number);
+    uint32_t below = (UINT32_C(1) << (31 - __builtin_clz(number))) - 1;
+    /* It stands inside the bucket whose number is its own without the highest bit, before all that is of its order or a
+     * later one. */
+    struct start parent = {&view->buckets[number & below], below};
+    for (uint32_t turns = 0; turns < QP_CHAIN_STEPS_MAX; turns++) {
+        struct place place;
+        int error = find_place(view, parent, qp_order_of(number) - 1, NULL, &place);
+        if (error || qp_link_index(place.link) == qp_link_index(mine))
+            return error;
+        /* Nobody reads it yet. Killed after: the next one writes it again. */
+        qp_store_relaxed(&view->buckets[number], place.link);
+        /* Release: whoever comes by reads where it leads on; pairs with the acquires of every walk. Killed after: it is
+         * linked, and the next one finds it here. A failure: somebody else inserted or removed here. */
+        if (qp_cas_acq_rel(place.previous, &place.link, mine))
+            return 0;
+    }
+    return -QP_EDAMAGED;
 }
 
 /* ---- walking ---------------------------------------------------------------------------------------------------- */
@@ -119,20 +196,19 @@ bool qp_table_is_linked(const struct qp_view *view, const struct qp_entry *entry
 
 static uint64_t *head_ahead(const struct qp_view *view, uint32_t bucket, uint32_t distance)
 {
-    int bits = __builtin_ctzll((uint64_t)view->bucket_mask + 1);
+    uint32_t mask = qp_bucket_mask(view);
+    int bits = __builtin_ctzll((uint64_t)mask + 1);
     uint64_t place = (qp_order_of(bucket) >> (64 - bits)) + distance;
-    return &view->buckets[qp_order_of(place << (64 - bits)) & view->bucket_mask];
+    return &view->buckets[qp_order_of(place << (64 - bits)) & mask];
 }
 
 static void ask_ahead(const struct qp_view *view, uint32_t bucket)
 {
     __builtin_prefetch(head_ahead(view, bucket, AHEAD_HEAD));
     uint64_t link = qp_load_relaxed(head_ahead(view, bucket, AHEAD_ENTRY));
-    const struct qp_entry *entry = qp_entry_at(view, qp_link_index(link));
-    if (entry) {
-        __builtin_prefetch(entry);
-        __builtin_prefetch((const char *)entry + QP_CACHE_LINE_BYTES);
-    }
+    const struct qp_entry *entry = qp_entry_known(view, qp_link_index(link));
+    if (entry)
+        qp_entry_prefetch(entry);
 }
 
 static void step_to(struct qp_walk *walk, const uint64_t *link)
@@ -144,7 +220,7 @@ static void step_to(struct qp_walk *walk, const uint64_t *link)
 /* Before the order that the walk has reached; the bucket of an order is the order's own first bits, reversed back. */
 static void step_back(const struct qp_view *view, struct qp_walk *walk)
 {
-    step_to(walk, &view->buckets[walk->started ? qp_order_of(walk->order) & view->bucket_mask : 0]);
+    step_to(walk, &view->buckets[walk->started ? qp_order_of(walk->order) & qp_bucket_mask(view) : 0]);
     walk->started = true;
     walk->resume = false;
 }
@@ -162,7 +238,7 @@ static bool still_leads_there(const struct qp_walk *walk, const uint64_t *from, 
 
 struct qp_entry *qp_table_walk(const struct qp_view *view, struct qp_walk *walk)
 {
-    uint64_t steps_max = ((uint64_t)view->entry_count + view->bucket_mask) * 2 + QP_CHAIN_STEPS_MAX;
+    uint64_t steps_max = ((uint64_t)qp_entry_count(view) + qp_load_relaxed(&view->head_count)) * 2 + QP_CHAIN_STEPS_MAX;
     bool skip = walk->resume && walk->started;
     if (!walk->started || walk->resume)
         step_back(view, walk);
@@ -175,9 +251,10 @@ struct qp_entry *qp_table_walk(const struct qp_view *view, struct qp_walk *walk)
             break;
         if (index & QP_LINK_BUCKET) {
             index &= ~QP_LINK_BUCKET;
-            if (index > view->bucket_mask)
+            const uint64_t *head = qp_head_at(view, index);
+            if (!head)
                 break;
-            step_to(walk, &view->buckets[index]);
+            step_to(walk, head);
             if (!still_leads_there(walk, from, link)) {
                 step_back(view, walk);
                 skip = walk->order != 0;

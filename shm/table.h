@@ -3,8 +3,9 @@
  * short cuts.
  *
  * The list is in the order of the bit-reversed hash, and the bucket heads stand in it as nodes of their own (Shalev
- * and Shavit, "Split-ordered lists", 2006). So twice as many buckets can be put in later without moving an entry, and
- * a walk over everything is a walk along one list, whose cursor is a place in that order.
+ * and Shavit, "Split-ordered lists", 2006). So twice as many buckets can be put in later without moving an entry
+ * (extent.h), and a walk over everything is a walk along one list, whose cursor is a place in that order. A process may look
+ * up by fewer heads than there are: one that it meets in the middle of a bucket of its own, it walks through.
  *
  * An insert is one CAS on the predecessor's link: a kill leaves an entry visible or unclaimed, and of two inserters
  * of one key one fails and finds the other's entry. A removal marks the leaving entry's own link, after which nothing
@@ -27,7 +28,8 @@ struct qp_key {
     uint64_t hash;
 };
 
-static inline struct qp_key qp_key_make(const struct qp_view *view, const void *bytes, size_t byte_count)
+static inline __attribute__((always_inline)) struct qp_key qp_key_make(const struct qp_view *view, const void *bytes,
+                                                                       size_t byte_count)
 {
     return (struct qp_key){bytes, (uint32_t)byte_count, qp_hash_key(view->seed, bytes, byte_count)};
 }
@@ -47,7 +49,7 @@ static inline const uint8_t *qp_entry_key(const struct qp_view *view, const stru
     if (qp_likely(entry->key_bytes <= QP_KEY_BYTES_INLINE))
         return entry->key;
     uint32_t block = entry->key_block;
-    struct qp_block *b = qp_block_class(block) >= QP_CLASS_BLOCK_128 ? qp_block_at(view, block) : NULL;
+    struct qp_block *b = qp_block_holds_bytes(block) ? qp_block_at(view, block) : NULL;
     if (!b || entry->key_bytes > qp_block_room(view, block))
         return NULL;
     return (const uint8_t *)(b + 1);
@@ -77,25 +79,69 @@ static inline bool qp_key_is_of(const struct qp_view *view, const struct qp_key 
     return bytes && qp_bytes_equal(bytes, key->bytes, key->byte_count);
 }
 
-/* Finds a key without helping anyone: the hot path. NULL: not there, or *error is set (-QP_EDAMAGED). What it returns
- * may be in any state by now; qp_entry_revive decides. */
-static inline struct qp_entry *qp_table_find(const struct qp_view *view, const struct qp_key *key, int *error)
+/* Whether a link ends a bucket for those who look up by the heads up to mask: there is nothing behind it, or the head of
+ * another bucket of theirs. Heads above the mask stand inside their buckets. */
+static inline bool qp_link_ends_bucket(uint64_t link, uint32_t mask)
+{
+    uint32_t index = qp_link_index(link);
+    return index == 0 || (index >= QP_LINK_BUCKET && index <= (QP_LINK_BUCKET | mask));
+}
+
+/* The look-up itself, by what this view knows of. NULL: not found; *grown: perhaps because there is more than that, or damage. */
+static inline struct qp_entry *qp_table_find_known(const struct qp_view *view, const struct qp_key *key, bool *grown)
 {
     /* Acquire, pairs with the publishing CAS in qp_table_insert: key, hash and cells are seen before the entry is. */
-    uint64_t link = qp_load_acquire(&view->buckets[key->hash & view->bucket_mask]);
+    uint32_t mask = qp_bucket_mask(view);
+    uint64_t link = qp_load_acquire(&view->buckets[key->hash & mask]);
+    *grown = false;
     for (uint32_t steps = 0; qp_link_index(link) - 1 < QP_LINK_BUCKET - 1; steps++) {
-        struct qp_entry *entry = qp_entry_at(view, qp_link_index(link));
-        if (qp_unlikely(!entry || steps >= QP_CHAIN_STEPS_MAX)) {
-            *error = -QP_EDAMAGED;
+        if (qp_unlikely(qp_link_index(link) >= qp_entry_count(view) || steps >= QP_CHAIN_STEPS_MAX)) {
+            *grown = true;
             return NULL;
         }
+        struct qp_entry *entry = &view->entries[qp_link_index(link)];
         if (qp_link_tag_fits(link, key->hash))
             __builtin_prefetch((const char *)entry + QP_CACHE_LINE_BYTES);
         link = qp_load_acquire(&entry->link);
         if (entry->hash == key->hash && qp_key_is_of(view, key, entry) && qp_likely(!qp_link_marked(link)))
             return entry;
     }
+    *grown = qp_link_index(link) > (QP_LINK_BUCKET | mask);
     return NULL;
+}
+
+/* The same in a segment that has grown since its caller looked. */
+struct qp_entry *qp_table_find_through(const struct qp_view *view, const struct qp_key *key, int *error) QP_COLD;
+
+/* Finds a key without helping anyone: the hot path. NULL: not there, or *error is set (-QP_EDAMAGED). What it returns
+ * may be in any state by now; qp_entry_revive decides. */
+static inline struct qp_entry *qp_table_find(const struct qp_view *view, const struct qp_key *key, int *error)
+{
+    bool grown;
+    struct qp_entry *entry = qp_table_find_known(view, key, &grown);
+    return qp_unlikely(grown) ? qp_table_find_through(view, key, error) : entry;
+}
+
+/* The two lines that a look-up reads of an entry; with a key of up to 36 bytes, nothing that counts or takes reads more. */
+static inline void qp_entry_prefetch(const struct qp_entry *entry)
+{
+    __builtin_prefetch(entry);
+    __builtin_prefetch((const char *)entry + QP_CACHE_LINE_BYTES);
+}
+
+/* A look-up waits for memory twice: for the head, and for the entry that it names. Who looks several keys up asks for all heads, then for all
+ * entries, and so waits twice for all of them. mask: qp_bucket_mask, read once for all. Nothing is followed that is not checked: any word will do for asking. */
+static inline void qp_table_prefetch_head(const struct qp_view *view, uint32_t mask, const struct qp_key *key)
+{
+    __builtin_prefetch(&view->buckets[key->hash & mask]);
+}
+
+static inline void qp_table_prefetch_entry(const struct qp_view *view, uint32_t mask, const struct qp_key *key)
+{
+    uint64_t link = qp_load_relaxed(&view->buckets[key->hash & mask]);
+    const struct qp_entry *entry = qp_entry_known(view, qp_link_index(link));
+    if (entry)
+        qp_entry_prefetch(entry);
 }
 
 /* Publishes entry `index` (claimed and filled by the caller, its hash set) under its key. 1: done. 0: the key is there
@@ -121,6 +167,10 @@ struct qp_walk {
     bool damaged;
 };
 struct qp_entry *qp_table_walk(const struct qp_view *view, struct qp_walk *walk);
+
+/* Links the head of a bucket into the list, in a section; 0 also if it was linked already. By one worker at a time. 0 or
+ * -QP_EDAMAGED. */
+int qp_table_link_head(const struct qp_view *view, uint32_t number);
 
 /* Links the heads of all buckets of a fresh segment into one list. */
 void qp_table_init(const struct qp_view *view);

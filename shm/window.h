@@ -101,12 +101,27 @@ static inline bool qp_window_has_come_round(const struct qp_entry *entry, uint32
     return (int32_t)idle_s > 0 && (uint64_t)idle_s * 1000 > (uint64_t)window_ms << 22;
 }
 
-/* Both cells as they are to be read: relaxed, and empty if void. */
-static inline void qp_window_read_cells(const struct qp_entry *entry, uint32_t window_ms, uint64_t now_ms, uint64_t cell[2])
+/* A gate and its stripes as one cell (limit_striped.c). */
+uint64_t qp_striped_cell(const struct qp_view *view, const struct qp_entry *entry, unsigned parity);
+
+/* A cell as it is to be read, with all that counts in its window. */
+static inline uint64_t qp_window_cell(const struct qp_view *view, const struct qp_entry *entry, unsigned parity)
+{
+    uint64_t cell = qp_load_acquire(&entry->cell[parity]);
+    return qp_likely(!qp_cell_is_gate(cell)) ? cell : qp_striped_cell(view, entry, parity);
+}
+
+/* The same, once nothing more can be taken from its stripes in its window: for who ends an epoch. A sum taken while they are in use may have a take
+ * and not one that came before it. */
+uint64_t qp_striped_folded_cell(const struct qp_view *view, struct qp_entry *entry, unsigned parity);
+
+/* Both, empty if void. */
+static inline void qp_window_read_cells(const struct qp_view *view, const struct qp_entry *entry, uint32_t window_ms,
+                                        uint64_t now_ms, uint64_t cell[2])
 {
     bool is_void = qp_window_has_come_round(entry, window_ms, now_ms);
-    cell[0] = is_void ? 0 : qp_load_relaxed(&entry->cell[0]);
-    cell[1] = is_void ? 0 : qp_load_relaxed(&entry->cell[1]);
+    cell[0] = is_void ? 0 : qp_window_cell(view, entry, 0);
+    cell[1] = is_void ? 0 : qp_window_cell(view, entry, 1);
 }
 
 /* The window that the caller's clock says, or a newer one that a cell has reached already: time does not go back for one

@@ -164,6 +164,32 @@ static inline bool qp_cell_is_sealed(uint64_t cell)
     return (cell & QP_CELL_SEALED) != 0;
 }
 
+/* Whether any window was ever counted or sealed there. */
+static inline bool qp_cell_is_used(uint64_t cell)
+{
+    return (cell & (QP_CELL_COUNT_MASK | QP_CELL_SEALED)) != 0;
+}
+
+/* The cell of a window whose units are taken from stripes is a gate (limit_striped.c): what it counted and 2^39 + 1 more, which no other cell
+ * reaches. It is not sealed, and a cell again before anything else becomes of its window. */
+#define QP_GATE_COUNT_MAX (QP_CELL_COUNT_MAX - 2)
+
+static inline bool qp_cell_is_gate(uint64_t cell)
+{
+    return qp_cell_count(cell) > QP_CELL_COUNT_MAX;
+}
+
+static inline uint64_t qp_gate_make(uint64_t window, uint64_t count)
+{
+    return qp_cell_make(window, QP_CELL_COUNT_MAX + 1 + count);
+}
+
+/* What it counts by itself, as the word of a cell. */
+static inline uint64_t qp_gate_cell(uint64_t cell)
+{
+    return qp_cell_is_gate(cell) ? cell - (QP_CELL_COUNT_MAX + 1) : cell;
+}
+
 /* The window's number modulo 2^24 of cell `parity`. */
 static inline uint64_t qp_cell_window(uint64_t cell, unsigned parity)
 {
@@ -227,6 +253,12 @@ static inline uint32_t qp_strategy_row(uint64_t cache)
 static inline uint64_t qp_traits_make(unsigned kind, unsigned algorithm, uint32_t window_ms)
 {
     return (uint64_t)(algorithm & 3) << 62 | (uint64_t)(kind & 7) << 59 | (uint64_t)(window_ms & 0x7ffffff) << 32;
+}
+
+/* Without the stripes: what the entry is for all its life. */
+static inline uint64_t qp_traits_fixed(uint64_t traits)
+{
+    return traits & ~UINT64_C(0xffffffff);
 }
 
 static inline unsigned qp_traits_algorithm(uint64_t traits)
