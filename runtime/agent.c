@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../shm/error.h"
+#include "../shm/extent.h"
 #include "../shm/grace.h"
 #include "agent_internal.h"
 #include "now.h"
@@ -153,5 +154,11 @@ bool qp_agent_is_stale(const struct qp_agent *agent)
 
 uint32_t qp_agent_slots(const struct qp_agent *agent)
 {
-    return agent->q->view.entry_count;
+    return agent->q->view.counters_max + 1;
+}
+
+uint32_t qp_agent_slots_now(const struct qp_agent *agent)
+{
+    qp_extent_follow(&agent->q->view);
+    return qp_entry_count(&agent->q->view);
 }

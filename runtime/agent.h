@@ -107,7 +107,10 @@ bool qp_agent_is_stale(const struct qp_agent *agent); /* the segment was destroy
 /* ---- keys -------------------------------------------------------------------------------------------------------------------
  * A held key has a slot, 1 to qp_agent_slots() - 1, for as long as it is held; another key may have it afterwards. */
 
+/* Of a segment that grows: as many as there may ever be. */
 uint32_t qp_agent_slots(const struct qp_agent *agent);
+/* As many as there are now: what was held when this was asked lies below. */
+uint32_t qp_agent_slots_now(const struct qp_agent *agent);
 
 /* The slot of a key; 0: not held. */
 uint32_t qp_agent_find(struct qp_agent *agent, const void *key, size_t key_bytes);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* agent_harvest.c: what was changed since the last round. The marks, and why none is lost: shm/mark.h. */
+#include "../shm/extent.h"
 #include "../shm/grace.h"
 #include "../shm/mark.h"
 #include "agent_internal.h"
@@ -50,7 +51,7 @@ static void harvest_word(struct harvest *h, uint32_t word)
     uint64_t marks = qp_mark_take(&h->view->marks[word]);
     for (uint32_t bit = 0; bit < 64; bit++) {
         uint32_t slot = word * 64 + bit;
-        bool marked = (marks >> bit & 1) && slot - 1 < h->view->entry_count - 1;
+        bool marked = (marks >> bit & 1) && qp_entry_at(h->view, slot) != NULL;
         if (!marked && !(h->everything && holds_something(h->view, slot)))
             continue;
         h->visited++;
@@ -77,6 +78,8 @@ static uint32_t skip_unnamed(const uint64_t *word, uint32_t at, uint32_t count)
 static void harvest_named(struct harvest *h, uint32_t above)
 {
     uint64_t named = qp_mark_take(&h->view->mark_summary[above]);
+    if (named)
+        qp_extent_follow(h->view); /* a word that was made meanwhile: its name is taken, so it has to be looked at now */
     for (uint64_t left = h->everything ? ~UINT64_C(0) : named; left; left &= left - 1) {
         uint32_t word = above * 64 + (uint32_t)__builtin_ctzll(left);
         if (word < qp_mark_words(h->view))
@@ -91,6 +94,7 @@ uint32_t qp_agent_harvest(struct qp_agent *agent, bool all, void (*visit)(uint32
         return 0;
     const struct qp_view *view = &agent->q->view;
     struct harvest h = {.view = view, .everything = owes_everything(agent) || all, .visit = visit, .arg = arg};
+    qp_extent_follow(view); /* what was made since is marked beyond what we know of */
     uint32_t above = 0, above_count = (qp_mark_words(view) + 63) / 64;
     while (above < above_count) {
         uint32_t next = h.everything ? above : skip_unnamed(view->mark_summary, above, above_count);
@@ -104,6 +108,6 @@ uint32_t qp_agent_harvest(struct qp_agent *agent, bool all, void (*visit)(uint32
 
 void qp_agent_mark(struct qp_agent *agent, uint32_t slot)
 {
-    if (slot - 1 < agent->q->view.entry_count - 1)
+    if (qp_entry_at(&agent->q->view, slot))
         qp_mark(&agent->q->view, slot);
 }

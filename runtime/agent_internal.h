@@ -31,8 +31,9 @@ void qp_agent_show_nothing(struct qp_agent *agent);
 /* What an entry of these traits can be told to others as: plain counters, windows and registers. */
 bool qp_agent_is_told(uint64_t traits);
 
-/* Reads a key's state at one instant of its reference, which goes to *ref. Inside a section. 0 or -QP_EDAMAGED. */
-int qp_agent_look(struct qp_agent *agent, const struct qp_entry *entry, uint64_t now_ms, struct qp_state *out, uint64_t *ref);
+/* Reads a key's state at one instant of its reference, which goes to *ref. folded: windows fold their stripes before, so that an epoch may end at
+ * what their cells hold. Inside a section. 0 or -QP_EDAMAGED. */
+int qp_agent_look(struct qp_agent *agent, struct qp_entry *entry, uint64_t now_ms, bool folded, struct qp_state *out, uint64_t *ref);
 
 /* The state of an entry with that block (NULL: none), nobody else being at it. */
 int qp_agent_decode(struct qp_agent *agent, const struct qp_entry *entry, const struct qp_shard *shard, uint32_t point_count,

@@ -35,7 +35,7 @@ static struct qp_entry *told_entry(const struct qp_view *view, uint32_t slot)
 {
     struct qp_entry *entry = qp_entry_at(view, slot);
     enum qp_word_state state = entry ? qp_state_of(qp_load_acquire(&entry->state)) : QP_STATE_FREE;
-    if (!qp_state_is_present(state) || state == QP_STATE_CLAIMED || !qp_agent_is_told(entry->traits) ||
+    if (!qp_state_is_present(state) || state == QP_STATE_CLAIMED || !qp_agent_is_told(qp_entry_traits(entry)) ||
         is_kept_here(qp_strategy_row_of(view, entry)))
         return NULL;
     return entry;
@@ -70,10 +70,10 @@ static bool read_entry(struct qp_agent *agent, const struct qp_worker *worker, u
                        struct qp_state *out)
 {
     uint64_t ref;
-    const struct qp_entry *entry = told_entry(worker->view, slot);
+    struct qp_entry *entry = told_entry(worker->view, slot);
     const uint8_t *bytes = entry ? qp_entry_key(worker->view, entry) : NULL;
     if (!bytes || entry->key_bytes == 0 || entry->key_bytes > QP_KEY_BYTES_MAX ||
-        qp_agent_look(agent, entry, worker->now_ms, out, &ref))
+        qp_agent_look(agent, entry, worker->now_ms, false, out, &ref))
         return false;
     memcpy(key, bytes, entry->key_bytes);
     *key_bytes = entry->key_bytes;
@@ -108,6 +108,14 @@ static bool moves_window(const struct qp_state *state, const uint64_t epoch[2], 
     return state->kind == QP_KIND_LIMIT && state->own[parity].epoch != epoch[parity];
 }
 
+/* A base must not be a sum of stripes that are in use (qp_striped_folded_cell): then the edit is made anew, from cells. */
+static bool ends_on_stripes(const struct qp_entry *entry, const struct qp_state *state, const uint64_t epoch[2])
+{
+    uint64_t traits = qp_entry_traits(entry);
+    return (uint32_t)traits && qp_traits_window_ms(traits) && qp_traits_algorithm(traits) != QP_ALGORITHM_BUCKET &&
+           (moves_window(state, epoch, 0) || moves_window(state, epoch, 1));
+}
+
 static void before_move(struct qp_entry *entry, uint64_t ref, const struct qp_state *state, const uint64_t epoch[2])
 {
     for (unsigned parity = 0; parity < 2; parity++)
@@ -139,15 +147,19 @@ static int publish(struct qp_agent *agent, struct qp_worker *worker, struct qp_e
 static int update_entry(struct qp_agent *agent, struct qp_worker *worker, struct qp_entry *entry, const struct edit *edit)
 {
     struct qp_state *state = &agent->state;
-    for (;;) {
+    for (bool folded = false;;) {
         uint64_t ref;
-        int error = qp_agent_look(agent, entry, worker->now_ms, state, &ref);
+        int error = qp_agent_look(agent, entry, worker->now_ms, folded, state, &ref);
         if (error)
             return error;
         uint64_t epoch[2] = {state->own[0].epoch, state->own[1].epoch};
         int wanted = edit->edit(state, edit->arg);
         if (wanted != QP_EDIT_PUBLISH)
             return wanted;
+        if (ends_on_stripes(entry, state, epoch) && !folded) {
+            folded = true;
+            continue;
+        }
         int done = publish(agent, worker, entry, ref, epoch);
         if (done)
             return done < 0 ? done : QP_EDIT_PUBLISH;
@@ -231,7 +243,7 @@ static int update_found(struct qp_agent *agent, struct qp_worker *worker, const 
         int result = qp_key_find(worker, key, &entry);
         if (result)
             return result;
-        if (entry && (!fits(entry->traits, kind, window_ms) || is_kept_here(qp_strategy_row_of(worker->view, entry))))
+        if (entry && (!fits(qp_entry_traits(entry), kind, window_ms) || is_kept_here(qp_strategy_row_of(worker->view, entry))))
             return -EPROTOTYPE;
         result = entry ? update_entry(agent, worker, entry, edit)
                        : update_new(agent, worker, key, kind, window_ms, edit, &entry);
@@ -291,8 +303,8 @@ void qp_agent_set_remote(struct qp_agent *agent, uint32_t slot, const uint64_t e
     qp_grace_enter(worker->view, worker->slot);
     struct qp_entry *entry = told_entry(worker->view, slot);
     /* Not if the slot has become another key's since the block was published. */
-    if (entry && qp_traits_kind(entry->traits) == QP_KIND_LIMIT && (slot != agent->seen_slot || entry->hash == agent->seen_hash))
+    if (entry && qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_LIMIT && (slot != agent->seen_slot || entry->hash == agent->seen_hash))
         for (unsigned parity = 0; parity < 2; parity++)
-            set_remote_word(entry, parity, epoch[parity], count[parity], qp_traits_window_ms(entry->traits));
+            set_remote_word(entry, parity, epoch[parity], count[parity], qp_traits_window_ms(qp_entry_traits(entry)));
     qp_grace_exit(worker->slot);
 }

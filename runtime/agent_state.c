@@ -8,6 +8,7 @@
 #include "../shm/error.h"
 #include "../shm/point.h"
 #include "../shm/strategy.h"
+#include "../shm/stripe.h"
 #include "../shm/window.h"
 #include "agent_internal.h"
 
@@ -63,17 +64,31 @@ static void read_cell(uint64_t cell, unsigned parity, uint64_t now_window, uint6
     }
 }
 
-static void read_cells(const struct qp_entry *entry, uint64_t now_ms, struct qp_state *out)
+static void read_windows(const uint64_t cell[2], uint64_t now_ms, struct qp_state *out)
+{
+    for (unsigned parity = 0; parity < 2; parity++)
+        read_cell(cell[parity], parity, now_ms / out->window_ms, &out->cell[parity], &out->cell_window[parity]);
+}
+
+static void read_cells(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct qp_state *out)
 {
     uint64_t cell[2];
     out->cell_window[0] = out->cell_window[1] = 0;
-    out->cell[0] = out->kind == QP_KIND_COUNTER ? qp_load_relaxed(&entry->cell[0]) : 0;
+    out->cell[0] = out->kind == QP_KIND_COUNTER ? qp_stripe_total(view, entry) : 0;
     out->cell[1] = 0;
     if (out->kind != QP_KIND_LIMIT)
         return;
-    qp_window_read_cells(entry, out->window_ms, now_ms, cell);
-    for (unsigned parity = 0; parity < 2; parity++)
-        read_cell(cell[parity], parity, now_ms / out->window_ms, &out->cell[parity], &out->cell_window[parity]);
+    qp_window_read_cells(view, entry, out->window_ms, now_ms, cell);
+    read_windows(cell, now_ms, out);
+}
+
+/* As end_windowed of shm/shard.c, and for its reason. */
+static void read_folded_cells(const struct qp_view *view, struct qp_entry *entry, uint64_t now_ms, struct qp_state *out)
+{
+    uint64_t cell[2] = {qp_striped_folded_cell(view, entry, 0), qp_striped_folded_cell(view, entry, 1)};
+    if (qp_window_has_come_round(entry, out->window_ms, now_ms))
+        cell[0] = cell[1] = 0;
+    read_windows(cell, now_ms, out);
 }
 
 static int read_points(struct qp_agent *agent, const struct qp_shard *shard, uint32_t count, struct qp_state *out)
@@ -114,16 +129,16 @@ static int read_block(struct qp_agent *agent, const struct qp_shard *shard, uint
 int qp_agent_decode(struct qp_agent *agent, const struct qp_entry *entry, const struct qp_shard *shard, uint32_t point_count,
                     uint64_t now_ms, struct qp_state *out)
 {
-    uint64_t traits = entry->traits;
+    uint64_t traits = qp_entry_traits(entry);
     memset(out, 0, offsetof(struct qp_state, point)); /* points and holders are as many as the counts say */
     out->kind = (uint8_t)qp_traits_kind(traits);
     out->algorithm = (uint8_t)qp_traits_algorithm(traits);
     out->window_ms = qp_traits_window_ms(traits);
-    read_cells(entry, now_ms, out);
+    read_cells(&agent->q->view, entry, now_ms, out);
     return shard ? read_block(agent, shard, point_count, out) : 0;
 }
 
-int qp_agent_look(struct qp_agent *agent, const struct qp_entry *entry, uint64_t now_ms, struct qp_state *out, uint64_t *ref)
+int qp_agent_look(struct qp_agent *agent, struct qp_entry *entry, uint64_t now_ms, bool folded, struct qp_state *out, uint64_t *ref)
 {
     const struct qp_view *view = &agent->q->view;
     /* Acquire, and the cells after it, as in qp_shard_read and for its reasons: the base is not above the cell. And
@@ -138,6 +153,8 @@ int qp_agent_look(struct qp_agent *agent, const struct qp_entry *entry, uint64_t
         int error = qp_agent_decode(agent, entry, shard, shard ? qp_point_count(view, next, shard) : 0, now_ms, out);
         if (error)
             return error;
+        if (folded && out->window_ms)
+            read_folded_cells(view, entry, now_ms, out);
         qp_fence_acquire();
         next = qp_load_acquire(&entry->shard);
     } while (next != *ref);

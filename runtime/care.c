@@ -6,12 +6,15 @@
 
 #include "../shm/check.h"
 #include "../shm/error.h"
+#include "../shm/extent.h"
+#include "../shm/huge.h"
 #include "../shm/mark.h"
 #include "../shm/recover.h"
 #include "../shm/room.h"
 #include "../shm/shard.h"
 #include "../shm/strategy.h"
 #include "../shm/victim.h"
+#include "grow.h"
 #include "now.h"
 
 #define CHUNK_ITEMS 128 /* the least that a pass does, and what lies between two looks at the clock */
@@ -50,7 +53,7 @@ uint64_t qp_care_pass(struct quipu *q, struct qp_worker *worker)
     uint64_t recovered = recover_dead(q, worker);
     qp_sweep_range(worker, 0, qp_sweep_items(&q->view), &sweep);
     qp_victim_sweep(&q->view, 0, q->view.victim_mask + 1, worker->now_ms);
-    return recovered + sweep.done + pass_grace(q, &sweep);
+    return recovered + sweep.done + pass_grace(q, &sweep) + qp_grow_ahead(q, worker, UINT64_MAX);
 }
 
 /* As much of a pass as fits, from where the last one stopped, whoever that was. */
@@ -71,7 +74,7 @@ static uint64_t partial_pass(struct quipu *q, struct qp_worker *worker, uint32_t
         qp_victim_sweep(&q->view, first / QP_VICTIM_WORDS & q->view.victim_mask, CHUNK_ITEMS / QP_VICTIM_WORDS,
                         worker->now_ms);
     } while (covered < items && qp_clock_monotonic_us() < stop_us);
-    uint64_t done = recovered + sweep.done + pass_grace(q, &sweep);
+    uint64_t done = recovered + sweep.done + pass_grace(q, &sweep) + qp_grow_ahead(q, worker, stop_us);
     return done || covered >= items ? done : 1;
 }
 
@@ -119,7 +122,7 @@ static uint64_t search_blocks(struct quipu *q, struct qp_worker *worker, uint64_
  * reserve for the time of a reader who stands still for a moment. An entry that leaves gives back its blocks as well. */
 static bool search_entries(struct quipu *q, struct qp_worker *worker, bool evict, bool *stuck)
 {
-    uint64_t stretches = ((uint64_t)q->view.entry_count + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
+    uint64_t stretches = ((uint64_t)qp_entry_count(&q->view) + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
     uint64_t epoch_safe = qp_load_relaxed(&q->view.header->epoch_safe);
     /* At most a third of all stretches ahead, so that what is tended is not what was just freed. */
     uint64_t step = stretches / 6 < TEND_AHEAD_MAX ? stretches / 6 : TEND_AHEAD_MAX;
@@ -143,15 +146,18 @@ static bool search_entries(struct quipu *q, struct qp_worker *worker, bool evict
 
 static bool search(struct quipu *q, struct qp_worker *worker, bool evict, bool *stuck)
 {
-    uint64_t items = qp_sweep_items(&q->view);
+    qp_extent_follow(&q->view);
+    /* Acquire, pairs with qp_raise_own: another thread may raise the counts meanwhile, entries last, so that the items
+     * counted after this are never fewer. */
+    uint64_t entries = qp_load_acquire(&q->view.entry_count), items = qp_sweep_items(&q->view);
     worker->now_ms = qp_time_publish(&q->view);
     if (worker->lacked == QP_CLASS_ENTRY)
         return search_entries(q, worker, evict, stuck);
     /* Where the last search stopped: what it freed is used up first, and what lies before that is mostly in use. */
-    uint64_t stretches = (items - q->view.entry_count + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
+    uint64_t stretches = (items - entries + QP_ROOM_STRETCH - 1) / QP_ROOM_STRETCH;
     for (uint64_t i = 0; i < stretches; i++) {
         uint64_t turn = qp_add_relaxed(&q->view.header->block_cursor, 1) % stretches;
-        if (search_blocks(q, worker, q->view.entry_count + turn * QP_ROOM_STRETCH))
+        if (search_blocks(q, worker, entries + turn * QP_ROOM_STRETCH))
             return true;
     }
     return search_entries(q, worker, evict, stuck);
@@ -166,6 +172,8 @@ bool qp_care_make_room(struct quipu *q, struct qp_worker *worker, uint32_t attem
     bool known_full = attempt == 0 && now < retry && retry - now <= ROOM_RETRY_MAX_MS;
     uint64_t began_us = qp_clock_monotonic_us();
     bool stuck = false;
+    if (attempt < attempts && qp_grow_for_room(q, worker))
+        return true;
     if (!known_full && attempt < attempts) {
         if (search(q, worker, evict, &stuck) || (recover_dead(q, worker) && search(q, worker, evict, &stuck)))
             return true;
@@ -198,7 +206,7 @@ bool qp_care_make_table(struct quipu *q, struct qp_worker *worker, uint32_t atte
 
 static void count_entries(const struct qp_view *view, uint64_t now_ms, struct quipu_stat *stat)
 {
-    for (uint32_t i = 1; i < view->entry_count; i++) {
+    for (uint32_t i = 1; i < qp_entry_count(view); i++) {
         const struct qp_entry *entry = &view->entries[i];
         /* Acquire: a shard block that came with the insert is seen whole, for its reference was stored before. */
         enum qp_word_state state = qp_state_of(qp_load_acquire(&entry->state));
@@ -215,14 +223,23 @@ static void count_entries(const struct qp_view *view, uint64_t now_ms, struct qu
 
 static void count_blocks(const struct qp_view *view, struct quipu_stat *stat)
 {
-    for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++) {
-        stat->blocks += view->class_of[c].count;
-        for (uint32_t i = 0; i < view->class_of[c].count; i++) {
+    for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_BLOCK_END; c++) {
+        uint32_t count = qp_class_count(view, c);
+        stat->blocks += count;
+        for (uint32_t i = 0; i < count; i++) {
             enum qp_word_state state = qp_state_of(qp_load_relaxed(qp_state_at(view, c, i)));
             stat->blocks_used += state == QP_STATE_LIVE || state == QP_STATE_CLAIMED;
             stat->blocks_retired += state == QP_STATE_RETIRED;
         }
     }
+}
+
+static void count_stripes(const struct qp_view *view, struct quipu_stat *stat)
+{
+    stat->stripes = view->class_of[QP_CLASS_STRIPES].count;
+    stat->stripes_bytes = view->stripe_cpus * view->stripe_stride_bytes;
+    for (uint32_t i = 0; i < stat->stripes; i++)
+        stat->stripes_used += qp_state_of(qp_load_relaxed(qp_state_at(view, QP_CLASS_STRIPES, i))) == QP_STATE_LIVE;
 }
 
 static void count_workers(const struct qp_view *view, struct quipu_stat *stat)
@@ -269,6 +286,8 @@ static void read_header(const struct qp_view *view, struct quipu_stat *stat)
     stat->evicted_forgotten = qp_load_relaxed(&h->stat_forgotten);
     stat->overflow_denied = qp_load_relaxed(&h->stat_overflow_denied);
     stat->overflow_allowed = qp_load_relaxed(&h->stat_overflow_allowed);
+    stat->growths = qp_load_relaxed(&h->stat_growths);
+    stat->growths_refused = qp_load_relaxed(&h->stat_growths_refused);
     stat->created_unix_ms = h->identity.created_unix_ms;
 }
 
@@ -283,8 +302,10 @@ int quipu_stat(struct quipu *q, struct quipu_stat *out)
         return error;
     if (qp_handle_is_stale(q))
         return -ESTALE;
+    qp_extent_follow(view);
     struct quipu_stat stat = {.segment_bytes = view->bytes,
-                              .counters = view->entry_count - 1,
+                              .counters = qp_entry_count(view) - 1,
+                              .counters_max = view->counters_max,
                               .threads = view->slot_count,
                               .processes = view->record_count,
                               .replica = view->replica,
@@ -301,8 +322,12 @@ int quipu_stat(struct quipu *q, struct quipu_stat *out)
     read_header(view, &stat);
     stat.evicted_remembered = qp_victim_count(view, now_ms);
     count_blocks(view, &stat);
+    count_stripes(view, &stat);
     count_gossip(view, &stat);
     count_workers(view, &stat);
+    int fd = qp_load_relaxed(&q->fd);
+    if (qp_huge_is_given_to(fd))
+        stat.huge_page_bytes = qp_huge_mapped(fd, view->base, view->bytes);
     if (out)
         *out = stat;
     return 0;

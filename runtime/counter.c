@@ -13,7 +13,6 @@
 
 int quipu_add_at(struct quipu *q, const void *key, size_t key_bytes, int64_t n, int64_t now_ms)
 {
-    uint64_t where;
     int error = qp_key_check(q, key, key_bytes);
     if (error || n < 0)
         return error ? error : -EINVAL;
@@ -21,9 +20,7 @@ int quipu_add_at(struct quipu *q, const void *key, size_t key_bytes, int64_t n, 
     if (qp_unlikely(!worker))
         return error;
     struct qp_key k = qp_key_make(&q->view, key, key_bytes);
-    if (qp_likely(n < QP_CELL_SMALL && qp_key_add_fast(q, worker, &k, n)))
-        return 0;
-    return qp_key_add_whole(q, worker, &k, n, now_ms, &where);
+    return qp_key_add_any(q, worker, &k, n, now_ms);
 }
 
 int quipu_add(struct quipu *q, const void *key, size_t key_bytes, int64_t n)
@@ -116,7 +113,7 @@ static int reset_in_section(struct qp_worker *worker, const struct qp_key *key, 
     int error = qp_key_find(worker, key, &entry);
     if (error || !entry)
         return error ? error : end_evicted(worker, key);
-    if (qp_traits_kind(entry->traits) == QP_KIND_REGISTER || qp_traits_kind(entry->traits) == QP_KIND_INFLIGHT)
+    if (qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_REGISTER || qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_INFLIGHT)
         return -EPROTOTYPE;
     return qp_shard_reset(worker, entry, ended);
 }
@@ -139,7 +136,7 @@ static int delete_in_section(struct qp_worker *worker, const struct qp_key *key,
     int error = qp_key_find(worker, key, &entry);
     if (error || !entry)
         return error ? error : end_evicted(worker, key);
-    if (qp_traits_kind(entry->traits) == QP_KIND_INFLIGHT)
+    if (qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_INFLIGHT)
         return delete_inflight(worker->view, entry);
     return qp_shard_delete(worker, entry, ended);
 }
@@ -154,7 +151,7 @@ static int set_in_section(struct qp_worker *worker, const struct qp_key *key, in
         if (error)
             return error;
         if (entry)
-            return qp_traits_kind(entry->traits) == QP_KIND_REGISTER ? qp_shard_set(worker, entry, *value) : -EPROTOTYPE;
+            return qp_traits_kind(qp_entry_traits(entry)) == QP_KIND_REGISTER ? qp_shard_set(worker, entry, *value) : -EPROTOTYPE;
         qp_key_birth(worker->view, key, QP_KIND_REGISTER, &birth, &row);
         if (qp_traits_kind(birth.draft.traits) != QP_KIND_REGISTER)
             return -EPROTOTYPE;

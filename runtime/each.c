@@ -27,7 +27,7 @@ struct filter {
 static void describe_limit(const struct qp_view *view, const struct qp_entry *entry, uint64_t now_ms, struct quipu_item *item)
 {
     const struct qp_row *row = qp_strategy_row_of(view, entry);
-    uint64_t traits = entry->traits;
+    uint64_t traits = qp_entry_traits(entry);
     item->algorithm = qp_traits_algorithm(traits);
     item->window_ms = qp_traits_window_ms(traits);
     if (!row || row->kind != item->kind || row->limit == 0)
@@ -59,7 +59,7 @@ static bool copy_item(const struct qp_view *view, const struct qp_entry *entry, 
     if ((filter->prefix_bytes && memcmp(copy, filter->prefix, filter->prefix_bytes)) ||
         qp_shard_read(view, entry, now_ms, &reading) || reading.deleted)
         return false;
-    *item = (struct quipu_item){.key = copy, .key_bytes = key_bytes, .kind = qp_traits_kind(entry->traits)};
+    *item = (struct quipu_item){.key = copy, .key_bytes = key_bytes, .kind = qp_traits_kind(qp_entry_traits(entry))};
     qp_key_count(entry, &reading, &item->count);
     item->remaining = UINT64_MAX;
     describe_limit(view, entry, now_ms, item);

@@ -17,6 +17,7 @@
 #define CROWDED_LOOKS 10
 
 __thread struct qp_thread_cache qp_thread_cache[QP_THREAD_CACHE] __attribute__((tls_model("initial-exec")));
+__thread struct qp_thread_cache qp_thread_last __attribute__((tls_model("initial-exec"))) = {.id = QP_ID_NONE};
 
 static struct {
     pthread_mutex_t lock; /* of the list; taken before a private lock, held across fork */
@@ -24,7 +25,7 @@ static struct {
     uint64_t last_id;
     pthread_once_t once;
     pthread_key_t exit_key; /* its destructor gives a thread's slots back */
-} open_segments = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT};
+} open_segments = {.lock = PTHREAD_MUTEX_INITIALIZER, .last_id = QP_ID_NONE, .once = PTHREAD_ONCE_INIT};
 
 /* ---- fork and thread exit ------------------------------------------------------------------------------------------ */
 
@@ -113,6 +114,7 @@ static void thread_exit(void *who)
     }
     pthread_mutex_unlock(&open_segments.lock);
     memset(qp_thread_cache, 0, sizeof qp_thread_cache);
+    qp_thread_last = (struct qp_thread_cache){.id = QP_ID_NONE};
 }
 
 static void prepare_process(void)
@@ -212,7 +214,15 @@ static struct qp_thread *add_thread(struct quipu *q, const void *who)
     thread->worker = (struct qp_worker){.view = &q->view,
                                         .slot = slot,
                                         .owner = q->private_->tenant.owner,
+                                        .rseq = qp_rseq_of_thread(),
                                         .place = number * UINT64_C(0x9e3779b97f4a7c15) >> 32};
+    /* CPU 0 will do for a beginning: who is on another one is told so by the first sequence. */
+    if (thread->worker.rseq && !q->view.fence)
+        thread->quick = (struct qp_quick){.thread = qp_rseq_thread_pointer(),
+                                          .slot = slot,
+                                          .header = q->view.header,
+                                          .rseq = thread->worker.rseq,
+                                          .stripes = q->view.stripes};
     return thread;
 }
 
@@ -363,6 +373,13 @@ void quipu_close(struct quipu *q)
 
 /* ---- create and destroy -------------------------------------------------------------------------------------------- */
 
+/* CPUs that this machine may ever have: a stripe for each. */
+static uint32_t cpu_count(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_CONF);
+    return cpus < 1 ? 1 : cpus < QP_STRIPE_CPUS_MAX ? (uint32_t)cpus : QP_STRIPE_CPUS_MAX;
+}
+
 int quipu_create(const char *segment, const struct quipu_create_options *options)
 {
     static const struct quipu_create_options defaults = {.struct_bytes = sizeof defaults};
@@ -372,14 +389,19 @@ int quipu_create(const char *segment, const struct quipu_create_options *options
         !all_zero(o->reserved, sizeof o->reserved / sizeof o->reserved[0]))
         return -EINVAL;
     struct qp_segment_request request = {
-        .sizes = {o->counters ? o->counters : 65536, o->threads ? o->threads : 1024,
-                  o->strategy_bytes ? o->strategy_bytes : 65536, o->hosts},
+        .sizes = {.counters = o->counters ? o->counters : 65536,
+                  .threads = o->threads ? o->threads : 1024,
+                  .strategy_bytes = o->strategy_bytes ? o->strategy_bytes : 65536,
+                  .hosts = o->hosts,
+                  .cpus = cpu_count(),
+                  .counters_max = o->counters_max},
         .mode = o->mode ? (mode_t)o->mode : 0660,
         .clock_caller = o->clock_caller != 0,
         .now_ms = qp_clock_unix_ms(),
     };
     if (request.sizes.counters > QP_COUNTERS_MAX || request.sizes.threads > QP_THREADS_MAX ||
         request.sizes.strategy_bytes < QP_STRATEGY_BYTES_MIN || request.sizes.strategy_bytes > QP_STRATEGY_BYTES_MAX ||
+        request.sizes.counters_max > QP_COUNTERS_MAX || (o->counters_max && o->counters_max < request.sizes.counters) ||
         request.sizes.hosts > QP_HOSTS_MAX || request.mode & ~(mode_t)0777)
         return -EINVAL;
     request.fence = o->fence || qp_grace_register() != 0;

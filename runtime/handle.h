@@ -5,8 +5,8 @@
  * clone that runs no fork handlers) reads zeros there: no slot, no record, an unlocked mutex. So it takes the slow
  * path and joins as a process of its own, and the hot path pays nothing for that.
  *
- * Globals of the library: the list of open segments and its mutex, the thread-exit key (handle.c), and the per-thread
- * cache below. There are no others. */
+ * Globals of the library: the list of open segments and its mutex, the thread-exit key (handle.c), the per-thread
+ * caches below, and a thread's count of calls (now.c). There are no others. */
 #ifndef QP_RUNTIME_HANDLE_H
 #define QP_RUNTIME_HANDLE_H
 
@@ -15,15 +15,29 @@
 
 #include "../shm/grace.h"
 #include "../shm/process.h"
+#include "../shm/rseq.h"
 #include "../shm/segment.h"
 #include "../shm/view.h"
 #include "quipu.h"
 
+/* All that an add by a handle needs of its thread, in one cache line. */
+struct qp_quick {
+    const void *thread; /* qp_rseq_thread_pointer, if it may add to stripes by restartable sequences: it has rseq, and readers need not fence */
+    struct qp_slot *slot;
+    struct qp_header *header;
+    struct qp_rseq *rseq;
+    unsigned char *stripes; /* of `cpu`: the first set's */
+    uint64_t cpu;           /* on which it was seen last. Only its sequence finds out where it is now */
+    uint64_t strategy;      /* header.strategy, when it looked last */
+    uint64_t now;           /* and the epoch then, as in what handles know (handle_counter.c) */
+};
+_Static_assert(sizeof(struct qp_quick) == 64, "a cache line");
+
 /* One thread of this process on one segment; its number is its slot's. */
 struct qp_thread {
+    struct qp_quick quick __attribute__((aligned(64)));
     struct qp_worker worker; /* worker.slot NULL: none */
     const void *who;         /* an address that only that thread has */
-    uint64_t reserved;
 };
 
 /* In wiped memory. */
@@ -56,17 +70,23 @@ struct qp_thread_cache {
 };
 extern __thread struct qp_thread_cache qp_thread_cache[QP_THREAD_CACHE] __attribute__((tls_model("initial-exec")));
 
+/* The last one of them to which it added by a handle: found without asking which segment it is. Its first id is no
+ * segment's, and 0 is that of a handle that was closed. */
+#define QP_ID_NONE UINT64_C(1)
+extern __thread struct qp_thread_cache qp_thread_last __attribute__((tls_model("initial-exec")));
+
 /* A descriptor of the segment's file, also after the program closed all that it found open. Negative: a code. */
 int qp_handle_fd(struct quipu *q);
 
 /* Registers this thread, and after a fork this process. NULL: *error says why. */
 struct qp_worker *qp_thread_worker_slow(struct quipu *q, int *error);
 
-/* This thread's worker. */
+/* This thread's worker. What the cache names may be wiped, or another thread's by now: a child's first thread has its cache from before
+ * the fork, and the slot may have come to one of the child's other threads since. */
 static inline struct qp_worker *qp_thread_worker(struct quipu *q, int *error)
 {
     struct qp_thread_cache *cache = &qp_thread_cache[q->id % QP_THREAD_CACHE];
-    if (qp_likely(cache->id == q->id && cache->thread->worker.slot))
+    if (qp_likely(cache->id == q->id && cache->thread->who == qp_thread_cache))
         return &cache->thread->worker;
     return qp_thread_worker_slow(q, error);
 }

@@ -26,7 +26,7 @@ bool qp_key_follow(const struct qp_view *view, const struct qp_key *key, struct 
     uint32_t row;
     struct qp_rule rule;
     if (rule_for(view, word, key, &row, &rule) &&
-        qp_traits_make(rule.kind, rule.algorithm, rule.window_ms) != entry->traits)
+        qp_traits_make(rule.kind, rule.algorithm, rule.window_ms) != qp_traits_fixed(qp_entry_traits(entry)))
         return false;
     /* Relaxed: one word, true for the generation in it. A slower one may put an older generation back; the next call
      * looks again. */
@@ -85,7 +85,8 @@ int qp_key_find_row(struct qp_worker *worker, const struct qp_key *key, unsigned
             return -ENOENT;
         if ((*row)->kind != kind)
             return -EPROTOTYPE;
-        if (!*entry || qp_likely(qp_traits_make(kind, (*row)->algorithm, (*row)->window_ms) == (*entry)->traits))
+        uint64_t traits = *entry ? qp_traits_fixed(qp_entry_traits(*entry)) : 0;
+        if (!*entry || qp_likely(qp_traits_make(kind, (*row)->algorithm, (*row)->window_ms) == traits))
             return 0;
         /* the strategy changed between the two looks: the next one ends the entry */
     }
@@ -96,11 +97,16 @@ int qp_key_find_row(struct qp_worker *worker, const struct qp_key *key, unsigned
 
 static int add_to(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, int64_t n, int64_t now_ms)
 {
-    uint64_t traits = entry->traits;
+    uint64_t traits = qp_load_acquire(&entry->traits);
     struct qp_take take;
-    if (qp_likely(traits == qp_traits_make(QP_KIND_COUNTER, 0, 0))) {
-        int error = n ? qp_cell_add_plain(&entry->cell[0], n) : 0;
-        if (n && !error)
+    if (qp_likely(qp_traits_fixed(traits) == QP_TRAITS_PLAIN)) {
+        if (n < QP_CELL_SMALL) {
+            if (n)
+                qp_stripe_add(worker, entry, traits, (uint64_t)n, NULL);
+            return 0;
+        }
+        int error = qp_cell_add_plain(&entry->cell[0], n);
+        if (!error)
             qp_mark(worker->view, qp_entry_index(worker->view, entry));
         return error;
     }
@@ -140,7 +146,7 @@ int qp_key_add(struct qp_worker *worker, const struct qp_key *key, int64_t n, in
         if (error)
             return error;
         const struct qp_row *row = *counted ? qp_strategy_row_of(worker->view, *counted) : NULL;
-        if (row && qp_traits_make(row->kind, row->algorithm, row->window_ms) != (*counted)->traits)
+        if (row && qp_traits_make(row->kind, row->algorithm, row->window_ms) != qp_traits_fixed(qp_entry_traits(*counted)))
             continue; /* the strategy changed between the two looks: the next one ends the entry */
         if (*counted)
             return add_to(worker, *counted, row, n, now_ms);
@@ -181,11 +187,11 @@ int qp_key_add_whole(struct quipu *q, struct qp_worker *worker, const struct qp_
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
 
-/* The common case of qp_shard_read: a plain counter that was never reset, deleted or merged. Its cell is all there
- * is, unless a block was published while we looked at it. */
+/* The common case of qp_shard_read: a plain counter without stripes that was never reset, deleted or merged. Its cell is
+ * all there is, unless a block was published while we looked at it. */
 static inline bool read_simple(const struct qp_entry *entry, struct quipu_count *out)
 {
-    if (entry->traits != qp_traits_make(QP_KIND_COUNTER, 0, 0) || qp_load_relaxed(&entry->shard) != 0)
+    if (qp_entry_traits(entry) != QP_TRAITS_PLAIN || qp_load_relaxed(&entry->shard) != 0)
         return false;
     int64_t total = (int64_t)qp_load_acquire(&entry->cell[0]);
     if (qp_load_relaxed(&entry->shard) != 0)
@@ -212,7 +218,7 @@ static int read_entry(const struct qp_view *view, const struct qp_key *key, stru
         return -ENOENT;
     if (read_simple(entry, out))
         return 0;
-    int error = qp_traits_window_ms(entry->traits) ? qp_time(view, now_ms, &unix_ms) : 0;
+    int error = qp_traits_window_ms(qp_entry_traits(entry)) ? qp_time(view, now_ms, &unix_ms) : 0;
     if (!error)
         error = qp_shard_read(view, entry, unix_ms, &reading);
     if (error)

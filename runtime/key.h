@@ -6,11 +6,10 @@
 
 #include <errno.h>
 
-#include "../shm/cell.h"
 #include "../shm/entry.h"
-#include "../shm/mark.h"
 #include "../shm/shard.h"
 #include "../shm/strategy.h"
+#include "../shm/stripe.h"
 #include "handle.h"
 #include "now.h"
 
@@ -79,28 +78,36 @@ int qp_key_read_by(const struct qp_view *view, struct qp_slot *slot, const struc
 int qp_key_get(const struct qp_view *view, struct qp_slot *slot, const struct qp_key *key, int64_t now_ms,
                struct quipu_count *out);
 
-/* Whether an entry is a plain counter by the strategy in force: nothing to look up, one cell to add to. */
-static inline bool qp_key_is_plain(const struct qp_view *view, const struct qp_entry *entry)
+/* Whether an entry of those traits is a plain counter by the strategy in force: nothing to look up. */
+static inline bool qp_key_is_plain(const struct qp_view *view, const struct qp_entry *entry, uint64_t traits)
 {
-    return entry->traits == qp_traits_make(QP_KIND_COUNTER, 0, 0) && qp_key_is_fresh(view, entry);
+    return qp_traits_fixed(traits) == QP_TRAITS_PLAIN && qp_key_is_fresh(view, entry);
 }
 
 /* The common case of qp_key_add_whole, inline: a small add to a plain counter that is there and LIVE. false: nothing
  * was done. */
 static inline bool qp_key_add_fast(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n)
 {
-    int error = 0;
-    bool added = false;
+    bool added = false, grown;
     qp_grace_enter(&q->view, worker->slot);
-    struct qp_entry *entry = qp_table_find(&q->view, key, &error);
-    if (qp_likely(entry && qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE) &&
-        qp_key_is_plain(&q->view, entry) && !qp_handle_is_stale(q)) {
-        qp_cell_add_plain(&entry->cell[0], n);
-        qp_mark(&q->view, qp_entry_index(&q->view, entry));
-        added = true;
+    struct qp_entry *entry = qp_table_find_known(&q->view, key, &grown);
+    if (qp_likely(entry && qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE)) {
+        uint64_t traits = qp_load_acquire(&entry->traits);
+        added = qp_key_is_plain(&q->view, entry, traits) && !qp_handle_is_stale(q);
+        if (qp_likely(added))
+            qp_stripe_add(worker, entry, traits, (uint64_t)n, NULL);
     }
     qp_grace_exit(worker->slot);
     return added;
+}
+
+/* An add by key, n >= 0: the common case inline, else the whole of it. */
+static inline int qp_key_add_any(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, int64_t n, int64_t now_ms)
+{
+    uint64_t where;
+    if (qp_likely(n < QP_CELL_SMALL && qp_key_add_fast(q, worker, key, n)))
+        return 0;
+    return qp_key_add_whole(q, worker, key, n, now_ms, &where);
 }
 
 /* Where a handle finds a LIVE entry again: [turn and state 28 | index 32]. 0 if it is about to leave: who takes that

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* quipu.h: the public interface. Shared-memory counters for the processes of one host.
  *
- * A segment is a named piece of shared memory. Every process that opens it adds to the same counters,
- * and no process ever waits for another one, not even for one that was killed in the middle of a call:
+ * A segment is a named piece of shared memory. Every process that opens it adds to the same counters, and no process ever waits for another
+ * one, not even for one that was killed in the middle of a call:
  *
  *     #include <quipu.h>
  *     struct quipu *q;
@@ -18,19 +18,17 @@
  * What holds for every call, unless its comment says otherwise:
  *
  * - Returns: 0, or a negative code: an errno value or one of enum quipu_code. quipu_error() has a sentence for each.
- * - Results go through the last parameter; it is untouched when the call fails, and may be NULL where the
- *   caller does not care.
+ * - Results go through the last parameter; it is untouched when the call fails, and may be NULL where the caller does not care.
  * - Keys are any bytes, 1 to 1,024 of them (-EINVAL, -ENAMETOOLONG).
- * - Any number of threads and processes may be in any of these calls at once, on the same key too. Threads share a
- *   struct quipu. A forked child may go on using its parent's: it becomes a worker of its own at its first call.
- * - Death: a call cut short by SIGKILL has taken effect whole or not at all. What the dead process
- *   held comes back at the next upkeep by anyone.
- * - Progress: lock-free; quipu_counter_add on a counter that exists is wait-free. Nothing here blocks on another process.
- *   The exceptions are quipu_create, quipu_open, quipu_close and quipu_destroy (system calls, and a
- *   lock among the threads of this process), a thread's first call on a segment (it claims its slot), and
- *   quipu_check.
- * - Memory: no call allocates, but for quipu_open, quipu_counter_open, quipu_each, quipu_shares, quipu_check and a
- *   thread's first call on a segment.
+ * - Any number of threads and processes may be in any of these calls at once, on the same key too. Threads share a struct quipu. A forked
+ *   child may go on using its parent's: it becomes a worker of its own at its first call.
+ * - Death: a call cut short by SIGKILL has taken effect whole or not at all. What the dead process held comes back at the next upkeep by
+ *   anyone.
+ * - Progress: lock-free; quipu_counter_add on a counter that exists is wait-free. Nothing here blocks on another process. The exceptions
+ *   are quipu_create, quipu_open, quipu_close and quipu_destroy (system calls, and a lock among the threads of this process), a thread's
+ *   first call on a segment (it claims its slot), and quipu_check.
+ * - Memory: no call allocates, but for quipu_open, quipu_counter_open, quipu_each, quipu_shares, quipu_check and a thread's first call on
+ *   a segment.
  * - Forbidden: from signal handlers, and after quipu_close.
  * - -ESTALE: the segment was destroyed (quipu_destroy); close it and open the one that took its name, if any.
  * - QUIPU_EDAMAGED: the bytes of the segment contradict each other; quipu_check names the first contradiction.
@@ -117,7 +115,9 @@ struct quipu_create_options {
     uint32_t clock_caller;   /* 1: the segment's time is the largest that any caller gave (the calls with _at), not the host's
                               * clock: to replay a log, to test */
     uint32_t hosts;          /* hosts that will share its counters through agents, 1 to 64; 0: 1 */
-    uint32_t reserved[3];    /* 0 */
+    uint32_t counters_max;   /* keys that fit once it has grown, which it does as they come: counters to 2^26; 0: it does not.
+                              * Each that may come takes some 15 to 25 bytes from the beginning */
+    uint32_t reserved[2];    /* 0 */
 };
 
 struct quipu_open_options {
@@ -178,7 +178,7 @@ struct quipu_share {
 /* The answer to a request. */
 struct quipu_verdict {
     uint64_t limit;         /* in force (buckets: the burst); UINT64_MAX: none */
-    uint64_t remaining;     /* units left after this call; UINT64_MAX: no limit */
+    uint64_t remaining;     /* units left after this call (about so many, if taken from one of a hot key's stripes); UINT64_MAX: no limit */
     uint64_t epoch;         /* the window the call was counted in: its start in unix ms * 65,536 + resets in it. Buckets: resets.
                              * UINT64_MAX: allowed for want of room, and counted nowhere */
     int64_t reset_ms;       /* unix time in ms at which that window ends; buckets: at which it is full again */
@@ -198,8 +198,17 @@ struct quipu_request {
     struct quipu_verdict verdict; /* filled, unless result < 0 */
 };
 
-/* Held while a request is in flight. The words are Quipu's. Of this process alone: a forked child cannot give it
- * back. */
+/* One of several adds made at once. */
+struct quipu_add_request {
+    size_t struct_bytes; /* sizeof(struct quipu_add_request) */
+    const void *key;
+    size_t key_bytes;
+    int64_t n;
+    int32_t result;     /* filled: what quipu_add would have returned */
+    uint32_t reserved0; /* 0 */
+};
+
+/* Held while a request is in flight. The words are Quipu's. Of this process alone: a forked child cannot give it back. */
 struct quipu_ticket {
     uint64_t opaque[4];
 };
@@ -216,8 +225,7 @@ struct quipu_item {
     uint64_t reserved[1];
 };
 
-/* A handle on one key. The words are Quipu's. Any thread of the process that opened it, and of its forked
- * children, may use it. */
+/* A handle on one key. The words are Quipu's. Any thread of the process that opened it, and of its forked children, may use it. */
 struct quipu_counter {
     uint64_t opaque[8];
 };
@@ -225,7 +233,7 @@ struct quipu_counter {
 /* The segment's own figures. Counts of things that change are read one after the other, not at one instant. */
 struct quipu_stat {
     uint64_t segment_bytes;
-    uint64_t counters;                /* keys that fit */
+    uint64_t counters;                /* keys that fit at this moment */
     uint64_t counters_used;           /* entries that hold a key, deleted ones not yet collected included */
     uint64_t counters_deleted;        /* of them, deleted and not yet collected */
     uint64_t entries_retired;         /* waiting for a grace period */
@@ -264,7 +272,11 @@ struct quipu_stat {
     uint64_t tombstones_waiting;      /* deleted keys that some host may not have heard of */
     uint64_t graves;                  /* what is kept of those that all had heard of */
     uint64_t marks;                   /* keys changed since it last looked */
-    uint64_t reserved[1];
+    uint64_t stripes, stripes_used, stripes_bytes; /* hot counters that can be spread over the CPUs; that are; memory for that */
+    uint64_t huge_page_bytes;         /* of the segment, in huge pages; 0: the mount of its file system gives none, or had none */
+    uint64_t counters_max;            /* keys that will fit when the segment has grown */
+    uint64_t growths, growths_refused; /* so far; refused: there was no memory, and the segment went on as it was */
+    uint64_t reserved[4];
 };
 
 /* Why items that a peer told were not taken. */
@@ -322,24 +334,20 @@ struct quipu_peer {
 typedef int quipu_visit(const struct quipu_item *item, void *arg);
 typedef int quipu_share_visit(const struct quipu_share *share, void *arg);
 typedef int quipu_peer_visit(const struct quipu_peer *peer, void *arg);
-typedef int quipu_strategy_visit(const void *prefix, size_t prefix_bytes, const struct quipu_strategy *strategy,
-                                 void *arg);
+typedef int quipu_strategy_visit(const void *prefix, size_t prefix_bytes, const struct quipu_strategy *strategy, void *arg);
 
 /* ---- segments ------------------------------------------------------------------------------------------------
  * A segment's name: letters, digits, '.', '_' and '-', at most 200 of them, not starting with '.': the file
  * /dev/shm/quipu.NAME. With a slash in it, it is a path. */
 
-/* Makes a segment. It appears whole or not at all, and never in the place of another one.
- * -EEXIST: there is one. -ENOSPC: the file system has no room for it. -EINVAL, -EACCES, -EOPNOTSUPP (a file
- * system without O_TMPFILE), -QUIPU_EMODE. May block (it reserves the memory). */
+/* Makes a segment. It appears whole or not at all, and never in the place of another one. -EEXIST: there is one. -ENOSPC: the file system
+ * has no room for it. -EINVAL, -EACCES, -EOPNOTSUPP (a file system without O_TMPFILE), -QUIPU_EMODE. May block (it reserves the memory). */
 int quipu_create(const char *segment, const struct quipu_create_options *options);
 
-/* Attaches to a segment. -ENOENT, -EACCES, -ELOOP (a symbolic link), and each refusal of enum quipu_code up to
- * QUIPU_ETHREADS. */
+/* Attaches to a segment. -ENOENT, -EACCES, -ELOOP (a symbolic link), and each refusal of enum quipu_code up to QUIPU_ETHREADS. */
 int quipu_open(const char *segment, const struct quipu_open_options *options, struct quipu **out);
 
-/* Gives back everything this process holds there. No other thread may be using q or a handle made from it. NULL is
- * fine. */
+/* Gives back everything this process holds there. No other thread may be using q or a handle made from it. NULL is fine. */
 void quipu_close(struct quipu *q);
 
 /* Removes the name and tells every process that has it open (-ESTALE at their next call). -ENOENT, -EACCES; what is
@@ -351,11 +359,15 @@ int quipu_destroy(const char *segment);
  * more than 60 s away from the host's clock (-ERANGE). On a segment made with clock_caller any time will do, and the forms without it
  * use the largest one seen. */
 
-/* Counts n >= 0 (0 changes nothing and makes no key). A new key becomes what its strategy says, else a plain counter.
- * -EINVAL: n < 0. -EPROTOTYPE: the key is a register. -EOVERFLOW: the count would pass 2^62 (a window's: it
- * stops at 2^39 and 0 is returned). -QUIPU_EFULL. */
+/* Counts n >= 0 (0 changes nothing and makes no key). A new key becomes what its strategy says, else a plain counter. -EINVAL: n < 0.
+ * -EPROTOTYPE: the key is a register. -EOVERFLOW: the count would pass 2^62 (a window's: it stops at 2^39 and 0 is returned). -QUIPU_EFULL. */
 int quipu_add(struct quipu *q, const void *key, size_t key_bytes, int64_t n);
 int quipu_add_at(struct quipu *q, const void *key, size_t key_bytes, int64_t n, int64_t now_ms);
+
+/* `count` adds, however many, each as by quipu_add: one that fails keeps no other from being counted. 0: all were; else the first result that
+ * is not 0. -EINVAL and no result filled: this is no list of requests. Faster than as many calls where memory is waited for. */
+int quipu_add_many(struct quipu *q, struct quipu_add_request *requests, size_t count);
+int quipu_add_many_at(struct quipu *q, struct quipu_add_request *requests, size_t count, int64_t now_ms);
 
 /* Reads a key. -ENOENT: there is none, or it was deleted. */
 int quipu_get(struct quipu *q, const void *key, size_t key_bytes, struct quipu_count *out);
@@ -377,21 +389,18 @@ int quipu_take(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, s
 int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, int64_t now_ms,
                   struct quipu_verdict *out);
 
-/* Gives back n units (at most as many as taken) of the take that `of` was the verdict of. 0 done; 1: that window is
- * over or was reset, and nothing is to be given back. -EINVAL: more than was taken in that window. Not for
- * shadow_denied takes (1). */
+/* Gives back n units (at most as many as taken) of the take that `of` was the verdict of. 0 done; 1: that window is over or was reset, and
+ * nothing is to be given back. -EINVAL: more than was taken in that window. Not for shadow_denied takes (1). */
 int quipu_refund(struct quipu *q, const void *key, size_t key_bytes, uint64_t n, const struct quipu_verdict *of);
 
-/* Takes all of `count` requests (at most 64) or none of them. 1: denied; those that refused have result 1, and
- * nothing stays charged. While it is under way others may be denied the units that it holds for a moment; killed
- * midway, what it had taken is gone until the window ends. An error of one (its result) is returned, with nothing
- * charged. */
+/* Takes all of `count` requests (at most 64) or none of them. 1: denied; those that refused have result 1, and nothing stays charged. While
+ * it is under way others may be denied the units that it holds for a moment; killed midway, what it had taken is gone until the window
+ * ends. An error of one (its result) is returned, with nothing charged. */
 int quipu_take_many(struct quipu *q, struct quipu_request *requests, size_t count);
 int quipu_take_many_at(struct quipu *q, struct quipu_request *requests, size_t count, int64_t now_ms);
 
-/* Enters an in-flight limit: 0 with a ticket, 1 denied. If this process dies, its units come back at the next upkeep
- * by anyone. After the limit was lowered, until as many have left, two that enter at once may both be denied the last
- * unit. */
+/* Enters an in-flight limit: 0 with a ticket, 1 denied. If this process dies, its units come back at the next upkeep by anyone. After the
+ * limit was lowered, until as many have left, two that enter at once may both be denied the last unit. */
 int quipu_enter(struct quipu *q, const void *key, size_t key_bytes, struct quipu_ticket *out);
 
 /* Leaves. Once for each ticket, by the process that entered, through the same struct quipu: else -QUIPU_ETICKET, as
@@ -411,15 +420,13 @@ int quipu_reset(struct quipu *q, const void *key, size_t key_bytes, int64_t *end
  * last value. -EBUSY: an in-flight limit in which somebody is. */
 int quipu_delete(struct quipu *q, const void *key, size_t key_bytes, int64_t *ended);
 
-/* Visits every key under a prefix (0 bytes: all of them) in a fixed order, each at most once; a key that is there
- * during the whole walk is visited. The visit gets a copy and may call anything but quipu_close. Returns 0, what the
- * visit returned, or a code. */
+/* Visits every key under a prefix (0 bytes: all of them) in a fixed order, each at most once; a key that is there during the whole walk is
+ * visited. The visit gets a copy and may call anything but quipu_close. Returns 0, what the visit returned, or a code. */
 int quipu_each(struct quipu *q, const void *prefix, size_t prefix_bytes, quipu_visit *visit, void *arg);
 
 /* ---- handles: a key looked up once ------------------------------------------------------------------------- */
 
-/* Prepares a handle. The key need not exist, and is not made. -ENOMEM, or the key is refused as above. Close it
- * before q. */
+/* Prepares a handle. The key need not exist, and is not made. -ENOMEM, or the key is refused as above. Close it before q. */
 int quipu_counter_open(struct quipu *q, const void *key, size_t key_bytes, struct quipu_counter *out);
 
 /* As quipu_add and quipu_get. After a delete the handle finds the key's next life by itself. */
@@ -439,8 +446,7 @@ void quipu_counter_close(struct quipu_counter *c);
 /* Adds or replaces the row of a prefix (0 to 1,024 bytes). Every process follows at its next call. An existing key
  * whose kind or window changes starts anew at its next call, with what it had counted gone. -EINVAL names a
  * combination that does not exist. -QUIPU_ESTRATEGIES: the table is full. */
-int quipu_strategy_put(struct quipu *q, const void *prefix, size_t prefix_bytes,
-                       const struct quipu_strategy *strategy);
+int quipu_strategy_put(struct quipu *q, const void *prefix, size_t prefix_bytes, const struct quipu_strategy *strategy);
 
 /* Removes a row. -ENOENT. Existing keys keep what they are. */
 int quipu_strategy_drop(struct quipu *q, const void *prefix, size_t prefix_bytes);
@@ -451,8 +457,7 @@ struct quipu_strategy_row {
     struct quipu_strategy strategy;
 };
 
-/* Replaces the whole table at once: no call sees a mixture of the old one and the new. Two rows of one prefix:
- * -EEXIST. */
+/* Replaces the whole table at once: no call sees a mixture of the old one and the new. Two rows of one prefix: -EEXIST. */
 int quipu_strategy_load(struct quipu *q, const struct quipu_strategy_row *rows, size_t row_count);
 
 /* Visits the rows in byte order of their prefixes, from a copy of one table. */
@@ -473,10 +478,9 @@ int quipu_check(struct quipu *q, char *finding, size_t finding_bytes);
 /* As quipu_check, and what holds only while nobody writes and nothing is left to do (after upkeep returned 0). */
 int quipu_check_quiet(struct quipu *q, char *finding, size_t finding_bytes);
 
-/* Cleans up after dead processes, finishes half-done steps, collects deleted keys and reuses what they held. Anyone
- * may call it, from a timer; without it, whoever inserts or opens does a little. budget_us: stop after about so long,
- * and go on from there next time; 0: one whole pass. Returns how much it did; call until 0 for everything that can be
- * done now. */
+/* Cleans up after dead processes, finishes half-done steps, collects deleted keys and reuses what they held. Anyone may call it, from a
+ * timer; without it, whoever inserts or opens does a little. budget_us: stop after about so long, and go on from there next time; 0: one
+ * whole pass. Returns how much it did; call until 0 for everything that can be done now. */
 int quipu_upkeep(struct quipu *q, uint32_t budget_us);
 
 /* ---- words ----------------------------------------------------------------------------------------------------- */

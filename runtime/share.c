@@ -117,7 +117,7 @@ static void gather(struct look *look, unsigned kind)
 
 static int read_shares(const struct qp_view *view, const struct qp_key *key, struct qp_entry *entry, int64_t now_ms, void *out)
 {
-    uint64_t unix_ms = 0, traits = qp_load_relaxed(&entry->traits);
+    uint64_t unix_ms = 0, traits = qp_entry_traits(entry);
     bool windows = qp_traits_kind(traits) == QP_KIND_LIMIT && qp_traits_algorithm(traits) != QP_ALGORITHM_BUCKET;
     bool has_points = windows || qp_traits_kind(traits) == QP_KIND_COUNTER;
     if (!qp_key_is_there(view, key, entry))

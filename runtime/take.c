@@ -5,35 +5,38 @@
 #include "../shm/bucket.h"
 #include "../shm/error.h"
 #include "../shm/evict.h"
+#include "../shm/stripe.h"
 #include "care.h"
 
 int qp_take_begin(const struct qp_view *view, uint64_t n, int64_t now_ms, struct qp_take *take)
 {
-    memset(take, 0, sizeof *take);
-    take->n = n ? n : 1;
-    take->look = n == 0;
-    take->now_ms = now_ms;
+    *take = qp_take_make(n, now_ms, 0);
     return qp_time(view, now_ms, &take->unix_ms);
 }
 
 /* Asks the entry, or a draft of one. */
-static int ask(const struct qp_view *view, struct qp_entry *entry, const struct qp_row *row, struct qp_take *take)
+static int ask(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, struct qp_take *take, uint64_t *met)
 {
+    const struct qp_view *view = worker->view;
     struct qp_ask question = {.n = take->n,
                               .limit = row && row->limit ? row->limit : QP_LIMIT_NONE,
                               .burst = row ? row->burst : 0,
                               .tick = row ? row->tick : 0,
                               .look = take->look,
                               .force = take->force,
-                              .host_only = row && row->scope == QP_SCOPE_HOST};
+                              .host_only = row && row->scope == QP_SCOPE_HOST,
+                              .cpu = (uint32_t)qp_entry_traits(entry) ? qp_stripe_cpu(worker) : 0};
     struct qp_verdict verdict;
+    *met = 0;
     for (;;) {
         question.now_ms = take->unix_ms;
         question.fresh = take->fresh;
         int result = qp_limit_take(view, entry, &question, &verdict);
         if (qp_likely(result != QP_LIMIT_ASK_AGAIN)) {
-            if (result >= 0)
+            if (result >= 0) {
                 qp_take_answer(&verdict, &take->verdict);
+                *met = verdict.met;
+            }
             return result;
         }
         result = qp_time_fresh(view, take->now_ms, &take->unix_ms);
@@ -54,11 +57,15 @@ static int shadowed(const struct qp_row *row, int result, struct qp_take *take)
 
 int qp_take_from(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, struct qp_take *take)
 {
-    if (!row && qp_traits_algorithm(entry->traits) == QP_ALGORITHM_BUCKET)
+    if (!row && qp_traits_algorithm(qp_entry_traits(entry)) == QP_ALGORITHM_BUCKET)
         return -ENOENT; /* how much a unit is, only its strategy says */
-    int result = ask(worker->view, entry, row, take);
+    uint64_t met;
+    int result = ask(worker, entry, row, take, &met);
+    /* Stripes are for limits that last a while: of a small one each would have next to nothing. */
+    if (qp_unlikely(met) && (!row || row->limit == 0 || row->limit / take->n >= QP_STRIPED_UNITS * worker->view->stripe_cpus))
+        qp_stripe_met(worker, entry, take->unix_ms);
     take->charged = result == 0 && !take->look;
-    if (qp_likely(take->charged) && qp_traits_algorithm(entry->traits) != QP_ALGORITHM_BUCKET)
+    if (qp_likely(take->charged) && qp_traits_algorithm(qp_entry_traits(entry)) != QP_ALGORITHM_BUCKET)
         qp_mark(worker->view, qp_entry_index(worker->view, entry)); /* buckets are of this host alone */
     if (qp_unlikely(result == 1) && !take->look && !take->quiet)
         qp_add_relaxed(&entry->denied, 1);
@@ -81,7 +88,8 @@ static int take_new(struct qp_worker *worker, const struct qp_key *key, const st
     if (qp_traits_algorithm(draft->traits) == QP_ALGORITHM_BUCKET)
         draft->cell[0] = take->unix_ms * QP_BUCKET_PER_MS;
     qp_evict_recall(view, key->hash, row, take->unix_ms, &birth);
-    int result = ask(view, draft, row, take);
+    uint64_t met;
+    int result = ask(worker, draft, row, take, &met);
     if (result || take->look)
         return shadowed(row, result, take);
     if (birth.resets && qp_epoch_window(take->verdict.epoch, qp_traits_window_ms(draft->traits)) == birth.window)
@@ -149,29 +157,37 @@ int qp_take_whole(struct quipu *q, struct qp_worker *worker, const struct qp_key
 
 /* ---- the public calls ------------------------------------------------------------------------------------------------ */
 
+int qp_take_by_row(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, struct qp_take *take)
+{
+    /* The row is the one that the entry knows, but a damaged segment may say anything. */
+    if (qp_unlikely(qp_traits_make(row->kind, row->algorithm, row->window_ms) != qp_traits_fixed(qp_entry_traits(entry))))
+        return QP_TAKE_BY_KEY;
+    return qp_take_from(worker, entry, row, take);
+}
+
 int qp_take_rest(struct qp_worker *worker, struct qp_entry *entry, const struct qp_row *row, uint64_t n, int64_t now_ms,
                  uint64_t unix_ms, struct quipu_verdict *out)
 {
-    /* The row is the one that the entry knows, but a damaged segment may say anything. */
-    if (qp_traits_make(row->kind, row->algorithm, row->window_ms) != entry->traits)
-        return QP_TAKE_BY_KEY;
-    struct qp_take take = {.n = n ? n : 1, .look = n == 0, .now_ms = now_ms, .unix_ms = unix_ms};
-    int result = qp_take_from(worker, entry, row, &take);
-    if (result >= 0 && out)
+    struct qp_take take = qp_take_make(n, now_ms, unix_ms);
+    struct qp_verdict verdict;
+    if (n && (uint32_t)qp_entry_traits(entry) &&
+        qp_striped_take_fast(worker->view, entry, row, n, unix_ms, qp_stripe_cpu(worker), &verdict)) {
+        qp_mark(worker->view, qp_entry_index(worker->view, entry));
+        if (out)
+            qp_take_answer(&verdict, out);
+        return 0;
+    }
+    int result = qp_take_by_row(worker, entry, row, &take);
+    if (out && (result == 0 || result == 1))
         *out = take.verdict;
     return result;
 }
 
-bool qp_take_with_block(const struct qp_view *view, struct qp_entry *entry, const struct qp_row *row, uint64_t n,
-                        uint64_t unix_ms, struct quipu_verdict *out)
+bool qp_take_with_block(const struct qp_view *view, struct qp_entry *entry, const struct qp_row *row, uint64_t ref, uint64_t n,
+                        uint64_t unix_ms, bool look, struct qp_verdict *out)
 {
-    uint64_t ref = qp_load_acquire(&entry->shard);
     const struct qp_shard *shard = qp_shard_at(view, ref);
-    struct qp_verdict verdict;
-    if (qp_unlikely(!shard || !qp_limit_take_fast(view, entry, row, ref, shard, n, unix_ms, &verdict)))
-        return false;
-    qp_take_done(view, entry, &verdict, out);
-    return true;
+    return shard && qp_limit_take_fast(view, entry, row, ref, shard, n, unix_ms, look, out);
 }
 
 int qp_take_slowly(struct quipu *q, struct qp_worker *worker, const struct qp_key *key, uint64_t n, int64_t now_ms,
@@ -191,7 +207,7 @@ int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n
                   struct quipu_verdict *out)
 {
     uint64_t unix_ms, where;
-    int result = qp_key_check(q, key, key_bytes), error = 0;
+    int result = qp_key_check(q, key, key_bytes);
     if (qp_unlikely(result))
         return result;
     struct qp_worker *worker = qp_thread_worker(q, &result);
@@ -202,7 +218,8 @@ int quipu_take_at(struct quipu *q, const void *key, size_t key_bytes, uint64_t n
     if (qp_unlikely(result))
         return result;
     qp_grace_enter(&q->view, worker->slot);
-    struct qp_entry *entry = qp_table_find(&q->view, &k, &error);
+    bool grown;
+    struct qp_entry *entry = qp_table_find_known(&q->view, &k, &grown);
     bool there = entry && qp_state_of(qp_load_acquire(&entry->state)) == QP_STATE_LIVE && !qp_handle_is_stale(q);
     result = qp_likely(there) ? qp_take_here(worker, entry, n, now_ms, unix_ms, out) : QP_TAKE_BY_KEY;
     qp_grace_exit(worker->slot);

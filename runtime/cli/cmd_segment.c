@@ -15,10 +15,13 @@ struct create {
     const char *strategies_path;
 };
 
-enum { KEY_COUNTERS = 0x200, KEY_THREADS, KEY_MODE, KEY_FENCE, KEY_CLOCK, KEY_IF_MISSING, KEY_STRATEGIES, KEY_HOSTS };
+#define COUNTERS_DEFAULT 65536
+
+enum { KEY_COUNTERS = 0x200, KEY_THREADS, KEY_MODE, KEY_FENCE, KEY_CLOCK, KEY_IF_MISSING, KEY_STRATEGIES, KEY_HOSTS, KEY_COUNTERS_MAX };
 
 static const struct argp_option create_options[] = {
     {"counters", KEY_COUNTERS, "N", 0, "keys that fit, 1 to 67108864 (65536)", 0},
+    {"counters-max", KEY_COUNTERS_MAX, "N", 0, "keys that will fit when it has grown, which it does when they come (as --counters)", 0},
     {"threads", KEY_THREADS, "N", 0, "threads, over all processes, that may use it at once, 1 to 4095 (1024)", 0},
     {"hosts", KEY_HOSTS, "N", 0, "hosts that will share its counters through agents, 1 to 64 (1)", 0},
     {"mode", KEY_MODE, "MODE", 0, "of the file, as in chmod; never writable by others (0660)", 0},
@@ -47,6 +50,9 @@ static error_t parse_create(int key, char *arg, struct argp_state *state, void *
     switch (key) {
     case KEY_COUNTERS:
         create->options.counters = (uint32_t)qp_cli_option_number(state, "counters", arg, 1, 1 << 26);
+        return 0;
+    case KEY_COUNTERS_MAX:
+        create->options.counters_max = (uint32_t)qp_cli_option_number(state, "counters-max", arg, 1, 1 << 26);
         return 0;
     case KEY_THREADS:
         create->options.threads = (uint32_t)qp_cli_option_number(state, "threads", arg, 1, 4095);
@@ -129,6 +135,9 @@ int qp_cli_create(struct qp_cli *cli, const struct qp_cli_verb *verb, int argc, 
     struct create create = {.options = {.struct_bytes = sizeof create.options}};
     const struct qp_cli_grammar grammar = {.options = create_options, .option = parse_create, .input = &create};
     qp_cli_parse(cli, verb, &grammar, argc, argv);
+    const struct quipu_create_options *o = &create.options;
+    if (o->counters_max && o->counters_max < (o->counters ? o->counters : COUNTERS_DEFAULT))
+        return qp_cli_say(cli, QP_CLI_USAGE, "--counters-max is less than --counters");
 
     /* Before the segment: a file with a mistake in it leaves nothing behind. */
     struct qp_cli_strategy_file strategies = {0};

@@ -50,7 +50,7 @@ _quipu() {
     --strategies) _quipu_files "" && return ;;
     --clock) choices=caller ;;
     --by) [ "$verb" = top ] && choices='rate denied count' || choices='addr user path' ;;
-    --counters | --threads | --hosts | --mode | --interval | --rows | --workers | --limit | --burst) return ;;
+    --counters | --counters-max | --threads | --hosts | --mode | --interval | --rows | --workers | --limit | --burst) return ;;
     kind) choices='counter limit inflight register' ;;
     merge) choices='epoch_max_wins last_writer_wins' ;;
     limit) choices=none ;;
@@ -63,7 +63,7 @@ _quipu() {
     *)
         case $verb/$subverb in
         /) choices="$verbs $common" ;;
-        create/) choices="--counters --threads --hosts --mode --fence --clock --if-missing --strategies $common" ;;
+        create/) choices="--counters --counters-max --threads --hosts --mode --fence --clock --if-missing --strategies $common" ;;
         check/) choices="--quiet-segment $common" ;;
         top/) choices="--by --once --interval --rows $common" ;;
         dump/ | load/) _quipu_files "$common" && return ;;
