@@ -19,6 +19,10 @@
  * from a joiner or a straggler, asks again by saying that he holds it; then we tell the grave once more
  * (qp_grave_dig), for he may wait for us.
  *
+ * How long. A grave is filled in when forget_after has passed and the entry has left the segment. While it is still there
+ * it has its floor, and a snapshot leaves it out: a joiner that was told of no grave would count on in an epoch that the
+ * giver then calls dead.
+ *
  * The region of graves is open-addressed in windows of GRAVE_WINDOW places from the hash on; in a full window the
  * oldest gives way. A grave is emptied by its hash first and filled by its hash last, so that a kill leaves a grave
  * or none. */
@@ -174,6 +178,15 @@ void qp_collect_init(struct qp_core *core)
     }
 }
 
+/* Whether the key that a grave is of is in the segment still, as one that was collected. */
+static bool has_not_left(struct qp_core *core, const struct qp_grave *grave)
+{
+    uint32_t slot = qp_log_key_find(&core->log, grave->hash);
+    size_t key_bytes;
+    return slot && qp_key_read(core, slot, core->key, &key_bytes) && core->state->collect &&
+           (core->state->kind == QP_KIND_REGISTER) == (grave->stated & 1);
+}
+
 /* Some graves are looked at in each round, in turn. */
 static void fill_in_old(struct qp_core *core)
 {
@@ -181,7 +194,7 @@ static void fill_in_old(struct qp_core *core)
     for (uint32_t i = 0; i < turns; i++) {
         uint32_t place = (uint32_t)(((uint64_t)core->round * GRAVES_PER_ROUND + i) % core->grave_count);
         const struct qp_grave *grave = &core->graves[place];
-        if (grave->hash && grave->dug_ms + core->config.forget_after_ms < core->now_ms)
+        if (grave->hash && grave->dug_ms + core->config.forget_after_ms < core->now_ms && !has_not_left(core, grave))
             empty(core, place);
     }
 }

@@ -75,10 +75,12 @@ static int put_knowledge(struct saving *s)
     return error;
 }
 
+/* Those that were there when the knowledge was read. */
 static int put_keys(struct saving *s)
 {
+    uint32_t slots = qp_agent_slots_now(s->agent);
     int error = 0;
-    for (uint32_t slot = 1; slot < qp_agent_slots(s->agent) && !error; slot++) {
+    for (uint32_t slot = 1; slot < slots && !error; slot++) {
         struct qp_wire_record record = {.kind = QP_RECORD_ITEM};
         size_t key_bytes;
         if (!qp_agent_read(s->agent, slot, s->key, &key_bytes, &s->state))
