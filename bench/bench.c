@@ -28,6 +28,7 @@ struct tally {
     uint64_t seen;
     uint64_t elapsed_ns;
     uint64_t cpu_ns;
+    struct bench_latency latency;
     _Atomic uint64_t acked; /* only where the job asks for it; since the team was started */
 };
 
@@ -80,6 +81,11 @@ static uint64_t clock_ns(clockid_t clock)
     struct timespec now;
     clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t bench_monotonic_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
 }
 
 void bench_sleep_ns(uint64_t ns)
@@ -140,12 +146,16 @@ static int worker_slice(struct bench_team *team, struct bench_worker *worker)
     uint64_t cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     uint64_t elapsed_ns = clock_ns(CLOCK_MONOTONIC);
     worker->refused = 0;
+    worker->is_company = 0;
     int failed = team->contender->run(team->state, worker);
     tally->elapsed_ns = clock_ns(CLOCK_MONOTONIC) - elapsed_ns;
     tally->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns;
+    if (worker->is_company)
+        tally->elapsed_ns = tally->cpu_ns = worker->ops = worker->seen = 0;
     tally->ops = worker->ops;
     tally->refused = worker->refused;
     tally->seen = worker->seen;
+    tally->latency = worker->latency;
     return failed;
 }
 
@@ -273,6 +283,7 @@ int bench_team_end(struct bench_team *team, struct bench_slice *out)
         out->elapsed_ns += page->tallies[i].elapsed_ns;
         out->cpu_ns += page->tallies[i].cpu_ns;
     }
+    out->latency = page->tallies[0].latency;
     return 0;
 }
 

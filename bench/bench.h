@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define BENCH_WORKERS_MAX 256
+#define BENCH_SCALES_MAX 16 /* numbers of processes that one row is measured with */
 #define BENCH_ROUNDS_MAX 99
 #define BENCH_OPS_PER_LOOK 64  /* operations between two looks at the stop flag */
 #define BENCH_SHARED_ALIGN 128 /* two lines: x86 fetches them in pairs */
@@ -39,6 +40,8 @@ struct bench_keys {
     size_t map_bytes;
 };
 
+#define BENCH_KEY_PREFIX "addr:" /* of all of them */
+
 int bench_keys_make(struct bench_keys *out, size_t key_count, enum bench_draw draw);
 void bench_keys_free(struct bench_keys *keys);
 
@@ -47,14 +50,19 @@ void bench_keys_free(struct bench_keys *keys);
 enum bench_op {
     BENCH_OP_ADD_HANDLE,  /* add 1 to one counter that was looked up before */
     BENCH_OP_ADD,         /* add 1 to the counter of a key */
+    BENCH_OP_ADD_MANY,    /* add 1 to each of the counters of BENCH_MANY keys */
     BENCH_OP_GET,         /* read the counter of a key */
     BENCH_OP_EACH,        /* visit all keys; one key visited is one operation */
     BENCH_OP_TAKE,        /* take 1 unit of the limit of a key; there are always some left */
     BENCH_OP_TAKE_HANDLE, /* take 1 unit of one limit that was looked up before */
+    BENCH_OP_TAKE_MANY,   /* take 1 unit of each of BENCH_MANY limits, by key; there are always some left */
     BENCH_OP_DENIED,      /* ask for 1 unit of the limit of a key; none is left */
+    BENCH_OP_DENIED_HANDLE, /* ask for 1 unit of one limit that was looked up before; none is left */
     BENCH_OP_NEW,         /* take 1 unit of the limit of a key never seen before, where no room is left */
     BENCH_OP_ENTER_LEAVE  /* enter an in-flight limit and leave it again */
 };
+
+#define BENCH_MANY 4 /* limits, or counters, of one request: of its address, its user, its route and all together */
 
 enum bench_algorithm { BENCH_FIXED, BENCH_SLIDING, BENCH_BUCKET };
 
@@ -76,6 +84,11 @@ struct bench_job {
     const struct bench_keys *keys;
 };
 
+/* Of single operations, in ns. */
+struct bench_latency {
+    double p50, p999, worst;
+};
+
 struct bench_worker {
     const struct bench_job *job;
     unsigned index;
@@ -86,6 +99,8 @@ struct bench_worker {
     uint64_t ops;     /* out: of this slice */
     uint64_t seen;    /* out: sum of the counts that were read (every counter is loaded with 1); requests admitted */
     uint64_t refused; /* out: new keys for which there was no room, as the answer said */
+    int is_company;   /* out: it only keeps the others company; its time and what it does are not counted */
+    struct bench_latency latency; /* out: of worker 0, in the rows that show one */
 };
 
 /* The functions return 0, or -1 after saying why with bench_error. The state is made before the workers are
@@ -93,11 +108,14 @@ struct bench_worker {
 struct bench_contender {
     const char *name;
     const char *what;
-    const char *program; /* that must be installed for it to take part; NULL: none */
+    const char *program; /* that must be there for it to take part; NULL: none */
+    int terminal;        /* it needs a pseudo-terminal */
+    int answers_late;    /* an operation returns before it is done: what a killed process had done is not known */
     int (*setup)(const struct bench_job *job, void **state); /* makes the store and loads every key with 1 */
     int (*attach)(void *state, unsigned worker);             /* in a new worker; NULL: nothing to do */
     int (*run)(void *state, struct bench_worker *worker);    /* one slice */
     int (*sum)(void *state, int64_t *out);                   /* of all counts; NULL: it has none */
+    void (*note)(void *state, char *out, size_t out_bytes);  /* what else one has to know of its slices; NULL: nothing */
     void (*teardown)(void *state);
 };
 
@@ -116,6 +134,7 @@ struct bench_slice {
     uint64_t seen;
     uint64_t elapsed_ns; /* sum of what each worker measured around its loop */
     uint64_t cpu_ns;     /* of it, on a CPU */
+    struct bench_latency latency; /* worker 0's */
 };
 
 struct bench_team; /* the worker processes of one contender */
@@ -141,8 +160,12 @@ uint64_t bench_team_acked(const struct bench_team *team, unsigned worker);
 int bench_team_sleeps(const struct bench_team *team, unsigned worker);
 
 void bench_sleep_ns(uint64_t ns);
+uint64_t bench_monotonic_ns(void);
 
 unsigned bench_cpu_count(void);
+
+/* Beside this program, or as the shell finds it. 0, or -1: it is not there. */
+int bench_program_find(const char *program, char *out, size_t out_bytes);
 
 /* ---- figures ------------------------------------------------------------------------------------ */
 

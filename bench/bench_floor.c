@@ -78,6 +78,7 @@ static int own_run(void *state, struct bench_worker *worker)
     case BENCH_OP_DENIED:
         return bench_loop(worker, own_take, state);
     case BENCH_OP_TAKE_HANDLE:
+    case BENCH_OP_DENIED_HANDLE:
         return bench_loop(worker, own_take_first, state);
     case BENCH_OP_ENTER_LEAVE:
         return bench_loop(worker, own_enter_leave, state);
@@ -107,24 +108,37 @@ const struct bench_contender bench_own_table = {
 #define WORD_COUNT_MASK ((UINT64_C(1) << WORD_COUNT_BITS) - 1)
 
 /* The number of the window, then how much of it is used. */
-struct one_word {
+struct shared_word {
     _Alignas(BENCH_SHARED_ALIGN) _Atomic uint64_t word;
-    _Alignas(BENCH_SHARED_ALIGN) struct bench_limit limit;
+    _Alignas(BENCH_SHARED_ALIGN) _Atomic uint64_t ended; /* what windows that are over had used, for the sum */
+};
+
+struct one_word {
+    struct shared_word *shared;
+    struct bench_limit limit;
+    uint64_t until_ms, fresh; /* this process's: when the window ends, and the word of an unused one. No division before then */
 };
 
 static void word_teardown(void *state)
 {
-    bench_shared_free(state, sizeof(struct one_word));
+    struct one_word *one = state;
+    bench_shared_free(one->shared, sizeof(*one->shared));
+    free(one);
 }
 
 static int word_setup(const struct bench_job *job, void **state)
 {
-    struct one_word *one = bench_shared_alloc(sizeof(*one));
+    struct one_word *one = calloc(1, sizeof(*one));
     if (!one)
         return bench_error("no memory for a word");
     one->limit = job->limit;
+    one->shared = bench_shared_alloc(sizeof(*one->shared));
+    if (!one->shared) {
+        free(one);
+        return bench_error("no memory for a word");
+    }
     uint64_t window = bench_now_ms() / job->limit.window_ms;
-    atomic_init(&one->word, window << WORD_COUNT_BITS | job->limit.used);
+    atomic_init(&one->shared->word, window << WORD_COUNT_BITS | job->limit.used);
     *state = one;
     return 0;
 }
@@ -133,24 +147,38 @@ static inline int word_take(void *context, const struct bench_key *key, uint64_t
 {
     (void)key;
     struct one_word *one = context;
-    uint64_t fresh = bench_now_ms() / one->limit.window_ms << WORD_COUNT_BITS;
+    uint64_t now_ms = bench_now_ms();
+    if (__builtin_expect(now_ms >= one->until_ms, 0)) {
+        one->fresh = now_ms / one->limit.window_ms << WORD_COUNT_BITS;
+        one->until_ms = (now_ms / one->limit.window_ms + 1) * one->limit.window_ms;
+    }
     /* Relaxed throughout: the word is the whole state. */
-    uint64_t word = atomic_load_explicit(&one->word, memory_order_relaxed);
+    uint64_t word = atomic_load_explicit(&one->shared->word, memory_order_relaxed);
     uint64_t next;
     do {
-        next = word > fresh ? word : fresh;
+        next = word > one->fresh ? word : one->fresh;
         if ((next & WORD_COUNT_MASK) >= one->limit.units)
             return 0;
-    } while (!atomic_compare_exchange_weak_explicit(&one->word, &word, next + 1, memory_order_relaxed,
+    } while (!atomic_compare_exchange_weak_explicit(&one->shared->word, &word, next + 1, memory_order_relaxed,
                                                     memory_order_relaxed));
+    if (__builtin_expect(next != word, 0))
+        atomic_fetch_add_explicit(&one->shared->ended, word & WORD_COUNT_MASK, memory_order_relaxed);
     *seen += 1;
     return 0;
 }
 
 static int word_run(void *state, struct bench_worker *worker)
 {
-    return worker->job->op == BENCH_OP_TAKE_HANDLE ? bench_loop(worker, word_take, state)
-                                                   : bench_error("one word has no such operation");
+    if (worker->job->op == BENCH_OP_TAKE_HANDLE || worker->job->op == BENCH_OP_DENIED_HANDLE)
+        return bench_loop(worker, word_take, state);
+    return bench_error("one word has no such operation");
+}
+
+static int word_sum(void *state, int64_t *out)
+{
+    const struct one_word *one = state;
+    *out = (int64_t)((atomic_load(&one->shared->word) & WORD_COUNT_MASK) + atomic_load(&one->shared->ended));
+    return 0;
 }
 
 const struct bench_contender bench_one_word = {
@@ -158,5 +186,6 @@ const struct bench_contender bench_one_word = {
     .what = "fixed window in one shared word, compare-and-swap; one key",
     .setup = word_setup,
     .run = word_run,
+    .sum = word_sum,
     .teardown = word_teardown,
 };

@@ -59,8 +59,36 @@ static inline __attribute__((always_inline)) int bench_loop(struct bench_worker 
     return 0;
 }
 
-#define BENCH_NEW_PREFIX "addr:"
-#define BENCH_NEW_BYTES (sizeof(BENCH_NEW_PREFIX) - 1 + sizeof(uint64_t))
+/* One operation on BENCH_MANY keys that are used one after the other. */
+typedef int bench_many_op(void *context, const struct bench_key *keys[BENCH_MANY], uint64_t *seen);
+
+/* The loop for BENCH_OP_TAKE_MANY and BENCH_OP_ADD_MANY: as bench_loop, for faults.c too. */
+static inline __attribute__((always_inline)) int bench_loop_many(struct bench_worker *worker, bench_many_op *op,
+                                                                 void *context)
+{
+    const struct bench_keys *set = worker->job->keys;
+    const struct bench_key *keys[BENCH_MANY];
+    uint64_t ops = 0, seen = 0;
+    uint64_t acked = worker->acked ? atomic_load_explicit(worker->acked, memory_order_relaxed) : 0;
+    do {
+        for (unsigned i = 0; i < BENCH_OPS_PER_LOOK; i++) {
+            for (unsigned k = 0; k < BENCH_MANY; k++) {
+                keys[k] = &set->keys[set->draws[worker->draw_at]];
+                worker->draw_at = worker->draw_at + 1 < set->draw_count ? worker->draw_at + 1 : 0;
+            }
+            if (__builtin_expect(op(context, keys, &seen), 0))
+                return -1;
+            if (worker->acked) /* relaxed, as in bench_loop_acked */
+                atomic_store_explicit(worker->acked, ++acked, memory_order_relaxed);
+        }
+        ops += BENCH_OPS_PER_LOOK;
+    } while (!bench_stopped(worker));
+    worker->ops = ops;
+    worker->seen = seen;
+    return 0;
+}
+
+#define BENCH_NEW_BYTES (sizeof(BENCH_KEY_PREFIX) - 1 + sizeof(uint64_t))
 
 /* A key that nobody used before: 8 bytes that look random behind the prefix. The multiplier is odd, so no two of one
  * row are equal. */
@@ -68,8 +96,8 @@ static inline void bench_key_new(struct bench_key *key, uint64_t number)
 {
     uint64_t scattered = number * 0x9e3779b97f4a7c15ull;
     key->bytes = BENCH_NEW_BYTES;
-    memcpy(key->text, BENCH_NEW_PREFIX, sizeof(BENCH_NEW_PREFIX) - 1);
-    memcpy(key->text + sizeof(BENCH_NEW_PREFIX) - 1, &scattered, sizeof(scattered));
+    memcpy(key->text, BENCH_KEY_PREFIX, sizeof(BENCH_KEY_PREFIX) - 1);
+    memcpy(key->text + sizeof(BENCH_KEY_PREFIX) - 1, &scattered, sizeof(scattered));
 }
 
 /* The loop for BENCH_OP_NEW. The key is written within it, which is the same for everybody. */

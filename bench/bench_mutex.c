@@ -173,6 +173,7 @@ static int locked_run(void *state, struct bench_worker *worker)
     case BENCH_OP_DENIED:
         return bench_loop(worker, take_key, state);
     case BENCH_OP_TAKE_HANDLE:
+    case BENCH_OP_DENIED_HANDLE:
         return bench_loop(worker, take_first, state);
     case BENCH_OP_ENTER_LEAVE:
         return bench_loop(worker, enter_leave, state);

@@ -1,44 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /* bench_quipu.c: ours, through the public interface of the shared library, as any user calls it. Requests ask for the
  * whole verdict, and for no time: the library reads the clock. */
-#include "bench_loop.h"
+#include "bench_quipu.h"
 
-#include "quipu.h"
+#include "bench_loop.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-struct quipu_store {
-    const struct bench_job *job;
-    struct quipu *q;
-    struct quipu_counter handle;
-    struct quipu_verdict verdict;
-    uint64_t refused;
-    char path[256];
-};
+/* ---- the segment ------------------------------------------------------------------------------------------------ */
 
-static int failed_at(const char *call, int code)
+int bench_quipu_failed(const char *call, int code)
 {
     return bench_error("%s: %s", call, quipu_error(code));
 }
 
-static void store_teardown(void *state)
+void bench_quipu_teardown(void *state)
 {
-    struct quipu_store *store = state;
+    struct bench_quipu *store = state;
     quipu_close(store->q);
     quipu_destroy(store->path);
     free(store);
 }
 
-static int strategy_put(struct quipu_store *store)
+static int strategy_put(struct bench_quipu *store)
 {
-    const struct bench_limit *limit = &store->job->limit;
+    const struct bench_limit *limit = &store->job.limit;
     struct quipu_strategy strategy = {.struct_bytes = sizeof(strategy),
                                       .kind = QUIPU_KIND_LIMIT,
                                       .window_ms = limit->window_ms,
                                       .limit = limit->units,
                                       .overflow = QUIPU_OVERFLOW_EVICT};
-    if (store->job->op == BENCH_OP_ENTER_LEAVE)
+    if (store->job.op == BENCH_OP_ENTER_LEAVE)
         strategy.kind = QUIPU_KIND_INFLIGHT;
     else if (limit->algorithm == BENCH_SLIDING)
         strategy.algorithm = QUIPU_ALGORITHM_SLIDING;
@@ -51,9 +44,9 @@ static int strategy_put(struct quipu_store *store)
 }
 
 /* Counts 1, or takes what is used of a limit. */
-static int key_load(struct quipu_store *store, const struct bench_key *key)
+static int key_load(struct bench_quipu *store, const struct bench_key *key)
 {
-    const struct bench_job *job = store->job;
+    const struct bench_job *job = &store->job;
     struct quipu_ticket ticket;
     int code = 0;
     if (!job->limit.units)
@@ -65,92 +58,49 @@ static int key_load(struct quipu_store *store, const struct bench_key *key)
     return code;
 }
 
-/* Takes for new keys until one had to go for another. */
-static int store_fill(struct quipu_store *store)
+static int segment_make(struct bench_quipu *store, size_t spare, size_t grows_to)
 {
-    struct bench_key key;
-    struct quipu_stat stat = {.evicted = 0};
-    size_t new_keys = 0;
-    for (int code = 0; !stat.evicted; new_keys++) {
-        bench_key_new(&key, new_keys);
-        code = quipu_take(store->q, key.text, key.bytes, 1, NULL);
-        if (!code)
-            code = quipu_stat(store->q, &stat);
-        if (code)
-            return failed_at("filling the segment", code);
-        if (new_keys > 4 * store->job->keys->key_count)
-            return bench_error("quipu: %zu new keys, and none was evicted", new_keys);
-    }
-    return 0;
-}
-
-static int store_make(struct quipu_store *store)
-{
-    const struct bench_keys *keys = store->job->keys;
-    struct quipu_create_options options = {.struct_bytes = sizeof(options), .counters = (uint32_t)keys->key_count};
+    const struct bench_keys *keys = store->job.keys;
+    struct quipu_create_options options = {.struct_bytes = sizeof(options),
+                                           .counters = (uint32_t)(keys->key_count + spare)};
+    options.counters_max = grows_to ? options.counters + (uint32_t)grows_to : 0;
     int code = quipu_create(store->path, &options);
     if (code)
-        return failed_at("quipu_create", code);
+        return bench_quipu_failed("quipu_create", code);
     code = quipu_open(store->path, NULL, &store->q);
-    if (!code && store->job->limit.units)
+    if (!code && store->job.limit.units)
         code = strategy_put(store);
     for (size_t i = 0; i < keys->key_count && !code; i++)
         code = key_load(store, &keys->keys[keys->load_order[i]]);
-    if (code)
-        return failed_at("loading the keys", code);
-    return store->job->op == BENCH_OP_NEW ? store_fill(store) : 0;
+    return code ? bench_quipu_failed("loading the keys", code) : 0;
 }
 
-static int store_setup(const struct bench_job *job, void **state)
+int bench_quipu_setup(const struct bench_job *job, const char *label, size_t spare, size_t grows_to,
+                      struct bench_quipu **out)
 {
-    struct quipu_store *store = calloc(1, sizeof(*store));
+    struct bench_quipu *store = calloc(1, sizeof(*store));
     if (!store)
         return bench_error("no memory for quipu");
-    store->job = job;
-    snprintf(store->path, sizeof(store->path), "%s/quipu.counters", job->dir);
-    if (store_make(store)) {
-        store_teardown(store);
+    store->job = *job;
+    snprintf(store->path, sizeof(store->path), "%s/%s.segment", job->dir, label);
+    if (segment_make(store, spare, grows_to)) {
+        bench_quipu_teardown(store);
         return -1;
     }
-    *state = store;
+    *out = store;
     return 0;
 }
 
-/* Each worker opens the segment by its name, as processes that know nothing of each other do. */
-static int store_attach(void *state, unsigned worker)
+int bench_quipu_attach(void *state, unsigned worker)
 {
     (void)worker;
-    struct quipu_store *store = state;
-    const struct bench_key *first = &store->job->keys->keys[0];
+    struct bench_quipu *store = state;
+    const struct bench_key *first = &store->job.keys->keys[0];
     int code = quipu_open(store->path, NULL, &store->q);
     if (code)
-        return failed_at("quipu_open", code);
+        return bench_quipu_failed("quipu_open", code);
     code = quipu_counter_open(store->q, first->text, first->bytes, &store->handle);
-    return code ? failed_at("quipu_counter_open", code) : 0;
-}
-
-static inline int store_add_handle(void *context, const struct bench_key *key, uint64_t *seen)
-{
-    (void)key, (void)seen;
-    int code = quipu_counter_add(context, 1);
-    return code ? failed_at("quipu_counter_add", code) : 0;
-}
-
-static inline int store_add(void *context, const struct bench_key *key, uint64_t *seen)
-{
-    (void)seen;
-    int code = quipu_add(context, key->text, key->bytes, 1);
-    return code ? failed_at("quipu_add", code) : 0;
-}
-
-static inline int store_get(void *context, const struct bench_key *key, uint64_t *seen)
-{
-    struct quipu_count count;
-    int code = quipu_get(context, key->text, key->bytes, &count);
-    if (code)
-        return failed_at("quipu_get", code);
-    *seen += (uint64_t)count.total;
-    return 0;
+    return code ? bench_quipu_failed("quipu_counter_open", code) : 0;
 }
 
 struct walk_totals {
@@ -166,38 +116,79 @@ static int walk_visit(const struct quipu_item *item, void *arg)
     return 0;
 }
 
-static int store_walk(void *context, uint64_t *visited, uint64_t *seen)
+int bench_quipu_walk(void *context, uint64_t *visited, uint64_t *seen)
 {
+    struct bench_quipu *store = context;
     struct walk_totals totals = {0, 0};
-    int code = quipu_each(context, NULL, 0, walk_visit, &totals);
+    int code = quipu_each(store->q, BENCH_KEY_PREFIX, sizeof(BENCH_KEY_PREFIX) - 1, walk_visit, &totals);
     *visited += totals.visited;
     *seen += totals.seen;
-    return code ? failed_at("quipu_each", code) : 0;
+    return code ? bench_quipu_failed("quipu_each", code) : 0;
 }
 
-/* Denied is an answer, too. */
-static inline int counted(const char *call, int code, uint64_t *seen)
+int bench_quipu_sum(void *state, int64_t *out)
 {
-    *seen += code == 0;
-    return code < 0 ? failed_at(call, code) : 0;
+    uint64_t visited = 0, seen = 0;
+    int failed = bench_quipu_walk(state, &visited, &seen);
+    *out = (int64_t)seen;
+    return failed;
 }
 
-static inline int store_take(void *context, const struct bench_key *key, uint64_t *seen)
+/* ---- one call an operation -------------------------------------------------------------------------------------- */
+
+/* Takes for new keys until one had to go for another. */
+static int store_fill(struct bench_quipu *store)
 {
-    struct quipu_store *store = context;
-    return counted("quipu_take", quipu_take(store->q, key->text, key->bytes, 1, &store->verdict), seen);
+    struct bench_key key;
+    struct quipu_stat stat = {.evicted = 0};
+    size_t new_keys = 0;
+    for (int code = 0; !stat.evicted; new_keys++) {
+        bench_key_new(&key, new_keys);
+        code = quipu_take(store->q, key.text, key.bytes, 1, NULL);
+        if (!code)
+            code = quipu_stat(store->q, &stat);
+        if (code)
+            return bench_quipu_failed("filling the segment", code);
+        if (new_keys > 4 * store->job.keys->key_count)
+            return bench_error("quipu: %zu new keys, and none was evicted", new_keys);
+    }
+    return 0;
+}
+
+static int store_setup(const struct bench_job *job, void **state)
+{
+    struct bench_quipu *store;
+    if (bench_quipu_setup(job, "quipu", 0, 0, &store))
+        return -1;
+    if (job->op == BENCH_OP_NEW && store_fill(store)) {
+        bench_quipu_teardown(store);
+        return -1;
+    }
+    *state = store;
+    return 0;
+}
+
+static inline int store_get(void *context, const struct bench_key *key, uint64_t *seen)
+{
+    struct bench_quipu *store = context;
+    struct quipu_count count;
+    int code = quipu_get(store->q, key->text, key->bytes, &count);
+    if (code)
+        return bench_quipu_failed("quipu_get", code);
+    *seen += (uint64_t)count.total;
+    return 0;
 }
 
 /* Where nothing may leave at the moment there is no room, and the call says so. */
 static inline int store_take_new(void *context, const struct bench_key *key, uint64_t *seen)
 {
-    struct quipu_store *store = context;
+    struct bench_quipu *store = context;
     int code = quipu_take(store->q, key->text, key->bytes, 1, &store->verdict);
     store->refused += code == -QUIPU_EFULL;
-    return code == -QUIPU_EFULL ? 0 : counted("quipu_take", code, seen);
+    return code == -QUIPU_EFULL ? 0 : bench_quipu_counted("quipu_take", code, seen);
 }
 
-static int run_new(struct quipu_store *store, struct bench_worker *worker)
+static int run_new(struct bench_quipu *store, struct bench_worker *worker)
 {
     store->refused = 0;
     int failed = bench_loop_new(worker, store_take_new, store);
@@ -208,61 +199,54 @@ static int run_new(struct quipu_store *store, struct bench_worker *worker)
 static inline int store_take_handle(void *context, const struct bench_key *key, uint64_t *seen)
 {
     (void)key;
-    struct quipu_store *store = context;
-    return counted("quipu_counter_take", quipu_counter_take(&store->handle, 1, &store->verdict), seen);
+    struct bench_quipu *store = context;
+    return bench_quipu_counted("quipu_counter_take", quipu_counter_take(&store->handle, 1, &store->verdict), seen);
 }
 
 static inline int store_enter_leave(void *context, const struct bench_key *key, uint64_t *seen)
 {
-    struct quipu_store *store = context;
+    struct bench_quipu *store = context;
     struct quipu_ticket ticket;
     int code = quipu_enter(store->q, key->text, key->bytes, &ticket);
-    if (counted("quipu_enter", code, seen) || code)
+    if (bench_quipu_counted("quipu_enter", code, seen) || code)
         return code < 0 ? -1 : 0;
     code = quipu_leave(store->q, &ticket);
-    return code ? failed_at("quipu_leave", code) : 0;
+    return code ? bench_quipu_failed("quipu_leave", code) : 0;
 }
 
 static int store_run(void *state, struct bench_worker *worker)
 {
-    struct quipu_store *store = state;
     switch (worker->job->op) {
     case BENCH_OP_ADD_HANDLE:
-        return bench_loop(worker, store_add_handle, &store->handle);
+        return bench_loop(worker, bench_quipu_add_handle, state);
     case BENCH_OP_ADD:
-        return bench_loop(worker, store_add, store->q);
+        return bench_loop(worker, bench_quipu_add, state);
     case BENCH_OP_GET:
-        return bench_loop(worker, store_get, store->q);
+        return bench_loop(worker, store_get, state);
     case BENCH_OP_EACH:
-        return bench_walk_loop(worker, store_walk, store->q);
+        return bench_walk_loop(worker, bench_quipu_walk, state);
     case BENCH_OP_TAKE:
     case BENCH_OP_DENIED:
-        return bench_loop(worker, store_take, store);
+        return bench_loop(worker, bench_quipu_take, state);
     case BENCH_OP_TAKE_HANDLE:
-        return bench_loop(worker, store_take_handle, store);
+    case BENCH_OP_DENIED_HANDLE:
+        return bench_loop(worker, store_take_handle, state);
     case BENCH_OP_NEW:
-        return run_new(store, worker);
+        return run_new(state, worker);
     case BENCH_OP_ENTER_LEAVE:
-        return bench_loop(worker, store_enter_leave, store);
+        return bench_loop(worker, store_enter_leave, state);
+    default:
+        break;
     }
     return bench_error("quipu has no such operation");
-}
-
-static int store_sum(void *state, int64_t *out)
-{
-    struct quipu_store *store = state;
-    uint64_t visited = 0, seen = 0;
-    int failed = store_walk(store->q, &visited, &seen);
-    *out = (int64_t)seen;
-    return failed;
 }
 
 const struct bench_contender bench_quipu = {
     .name = "quipu",
     .what = "ours",
     .setup = store_setup,
-    .attach = store_attach,
+    .attach = bench_quipu_attach,
     .run = store_run,
-    .sum = store_sum,
-    .teardown = store_teardown,
+    .sum = bench_quipu_sum,
+    .teardown = bench_quipu_teardown,
 };

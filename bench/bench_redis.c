@@ -275,6 +275,7 @@ const struct bench_contender bench_redis_pipelined = {
     .name = "redis_pipeline_16",
     .what = "the same, 16 requests sent before the first answer is read",
     .program = "redis-server",
+    .answers_late = 1,
     .setup = setup_pipelined,
     .attach = store_attach,
     .run = store_run,

@@ -3,6 +3,8 @@
  * at the sum. */
 #include "faults.h"
 
+#include "exact.h"
+
 #include <signal.h>
 
 #define WATCH_NS 20000000ull /* how long the others are watched after a stop or a kill */
@@ -40,19 +42,22 @@ static int others_sleep(const struct victim_team *victims, unsigned victim)
 }
 
 /* Sends the signal and watches. Whether the others stood still: nothing was added but what was under way, and they
- * wait for something. While they only wait for a CPU nothing is known: the machine is busy, so they are watched on. Who
- * is at it for so long that WATCHES_MAX runs out turns in circles, and stands still too. */
+ * wait for something, and still do when looked at again: on a busy machine the kernel itself makes them wait for a moment. While
+ * they only wait for a CPU nothing is known, so they are watched on. Who is at it for so long that WATCHES_MAX runs out turns
+ * in circles, and stands still too. */
 static int others_stand_still(struct victim_team *victims, unsigned victim, int signal_number)
 {
     bench_team_signal(victims->team, victim, signal_number);
     uint64_t before = acked_by_others(victims, victim);
+    int slept = 0;
     for (unsigned watches = 0; watches < WATCHES_MAX; watches++) {
         bench_sleep_ns(WATCH_NS);
         int sleep = others_sleep(victims, victim); /* looked at first: who sleeps now added nothing after */
         if (acked_by_others(victims, victim) - before >= victims->workers)
             return 0;
-        if (sleep)
+        if (sleep && slept)
             return 1;
+        slept = sleep;
     }
     return 1;
 }
@@ -74,33 +79,48 @@ static int inflict(struct victim_team *victims, struct bench_fault *fault, unsig
     return bench_interrupted ? bench_error("interrupted") : 0;
 }
 
-/* sum(counters) == keys + adds that returned + at most one for each kill. */
-static int settle(const struct bench_job *job, struct victim_team *victims, void *state, struct bench_fault *fault)
+/* sum(counters) == what they must add up to, with at most one operation more for each kill. */
+static int settle(const struct bench_job *job, struct victim_team *victims, void *state, uint64_t ops_before,
+                  struct bench_fault *fault)
 {
-    int64_t sum = 0, expected = (int64_t)job->keys->key_count;
+    int64_t sum = 0;
+    uint64_t ops = ops_before;
     if (fault->contender->sum(state, &sum))
         return -1;
     for (unsigned i = 0; i < victims->workers; i++)
-        expected += (int64_t)bench_team_acked(victims->team, i);
+        ops += bench_team_acked(victims->team, i);
+    int64_t expected = bench_expected_sum(job, ops);
     fault->lost = sum < expected ? expected - sum : 0;
     fault->extra = sum > expected ? sum - expected : 0;
     return 0;
 }
 
+int bench_fault_inflict(const struct bench_job *job, void *state, uint64_t ops_before, unsigned times,
+                        struct bench_fault *fault)
+{
+    struct bench_slice slice;
+    struct bench_job acked = *job;
+    struct victim_team victims = {.workers = job->workers_max > 1 ? job->workers_max : 2, .seed = 1};
+    if (!fault->contender->sum || fault->contender->answers_late)
+        return 0;
+    acked.acks_each = 1;
+    fault->units_per_kill = bench_units_of(job->op);
+    int failed = bench_team_start(&acked, fault->contender, state, victims.workers, &victims.team) ||
+                 bench_team_begin(victims.team) || inflict(&victims, fault, times) ||
+                 bench_team_end(victims.team, &slice) || settle(job, &victims, state, ops_before, fault);
+    fault->finished = !failed;
+    bench_team_stop(victims.team);
+    return bench_interrupted ? -1 : 0;
+}
+
 static int fault_one(const struct bench_job *job, unsigned times, struct bench_fault *fault)
 {
     void *state = NULL;
-    struct bench_slice slice;
-    struct victim_team victims = {.workers = job->workers_max, .seed = 1};
     if (fault->contender->setup(job, &state))
         return -1;
-    int failed = bench_team_start(job, fault->contender, state, victims.workers, &victims.team) ||
-                 bench_team_begin(victims.team) || inflict(&victims, fault, times) ||
-                 bench_team_end(victims.team, &slice) || settle(job, &victims, state, fault);
-    fault->finished = !failed;
-    bench_team_stop(victims.team);
+    int failed = bench_fault_inflict(job, state, 0, times, fault);
     fault->contender->teardown(state);
-    return bench_interrupted ? -1 : 0;
+    return failed;
 }
 
 int bench_faults_run(const struct bench_row *row, const struct bench_settings *settings, unsigned times,
@@ -110,11 +130,8 @@ int bench_faults_run(const struct bench_row *row, const struct bench_settings *s
     size_t key_count = settings->smoke ? row->key_count_smoke : row->key_count;
     if (bench_keys_make(&keys, key_count, row->draw))
         return -1;
-    struct bench_job job = {.op = row->op,
-                            .workers_max = settings->workers > 1 ? settings->workers : 2,
-                            .acks_each = 1,
-                            .dir = settings->dir,
-                            .keys = &keys};
+    struct bench_job job = {
+        .op = row->op, .workers_max = bench_workers_max(settings), .dir = settings->dir, .keys = &keys};
     int failed = 0;
     for (size_t i = 0; row->contenders[i] && !failed; i++) {
         out[i] = (struct bench_fault){.contender = row->contenders[i]};
@@ -126,5 +143,5 @@ int bench_faults_run(const struct bench_row *row, const struct bench_settings *s
 
 int bench_fault_is_exact(const struct bench_fault *fault)
 {
-    return fault->finished && fault->lost == 0 && fault->extra <= (int64_t)fault->kills;
+    return fault->finished && fault->lost == 0 && fault->extra <= (int64_t)fault->kills * fault->units_per_kill;
 }

@@ -34,7 +34,7 @@ static void shuffle(uint32_t *order, size_t count, uint64_t seed)
 static void key_write(struct bench_key *key, uint32_t index)
 {
     uint32_t host = (index * 0x9e3779b1u + 0x00384122u) & 0xffffff;
-    int bytes = snprintf(key->text, sizeof(key->text), "addr:10.%u.%u.%u", host >> 16, host >> 8 & 255, host & 255);
+    int bytes = snprintf(key->text, sizeof(key->text), BENCH_KEY_PREFIX "10.%u.%u.%u", host >> 16, host >> 8 & 255, host & 255);
     key->bytes = (uint32_t)bytes;
 }
 

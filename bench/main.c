@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define FAULTS_ROW "add_key_10k"
+#define KILLS_DEFAULT 5
 
 enum { EXIT_EXACT = 0, EXIT_INEXACT = 1, EXIT_USAGE = 2, EXIT_CANNOT = 3 };
 
@@ -26,7 +27,9 @@ enum {
     KEY_LIST = 'l',
     KEY_DIR = 'd',
     KEY_FAULTS = 'f',
-    KEY_SMOKE = 256
+    KEY_KILLS = 'k',
+    KEY_SMOKE = 256,
+    KEY_SCALE
 };
 
 struct options {
@@ -44,6 +47,11 @@ static const struct argp_option option_table[] = {
     {"seconds", KEY_SECONDS, "S", 0, "Length of one slice: one contender in one round (0.5)", 0},
     {"rounds", KEY_ROUNDS, "N", 0, "Rounds, 5 to 99 (5)", 0},
     {"workers", KEY_WORKERS, "N", 0, "Processes of the second measurement of each row (2); the first is with 1", 0},
+    {"scale", KEY_SCALE, "N,N...", 0,
+     "Measure the rows that are about many CPUs with so many processes, all of them side by side in every round; more than "
+     "there are CPUs are left out. all: 1, 2, 4, 8 ... and all CPUs",
+     0},
+    {"kills", KEY_KILLS, "N", 0, "Times that processes are stopped and killed after each row (5)", 0},
     {"dir", KEY_DIR, "DIR", 0, "Where the files of the contenders go: a file system in memory (/dev/shm)", 0},
     {"smoke", KEY_SMOKE, NULL, 0, "Few keys and short slices: only to see that everything counts exactly", 0},
     {"faults", KEY_FAULTS, "N", 0,
@@ -74,6 +82,38 @@ static double number_of(const char *text, double min, double max, const char *wh
     return value;
 }
 
+/* No more than there are CPUs: the scheduler would be measured. */
+static void scale_add(struct bench_settings *settings, unsigned workers)
+{
+    if (workers > bench_cpu_count())
+        fprintf(stderr, "quipu-bench: %u processes are left out: there are %u CPUs\n", workers, bench_cpu_count());
+    else if (settings->scale_count < BENCH_SCALES_MAX)
+        settings->scales[settings->scale_count++] = workers;
+    /* Fewest first: what has one process is what the others are compared with. */
+    for (size_t i = settings->scale_count; i > 1 && settings->scales[i - 1] < settings->scales[i - 2]; i--) {
+        unsigned kept = settings->scales[i - 1];
+        settings->scales[i - 1] = settings->scales[i - 2];
+        settings->scales[i - 2] = kept;
+    }
+}
+
+static void parse_scale(struct bench_settings *settings, char *text, struct argp_state *state)
+{
+    unsigned cpus = bench_cpu_count();
+    settings->is_side_by_side = 1;
+    settings->scale_count = 0;
+    if (strcmp(text, "all") == 0) {
+        for (unsigned workers = 1; workers < cpus; workers *= 2)
+            scale_add(settings, workers);
+        scale_add(settings, cpus);
+        return;
+    }
+    for (char *rest = NULL, *one = strtok_r(text, ",", &rest); one; one = strtok_r(NULL, ",", &rest))
+        scale_add(settings, (unsigned)number_of(one, 1, BENCH_WORKERS_MAX, "--scale", state));
+    if (settings->scale_count == 0)
+        argp_failure(state, EXIT_USAGE, 0, "--scale: no number of processes is left");
+}
+
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     struct options *options = state->input;
@@ -95,7 +135,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         settings->rounds = (unsigned)number_of(text, BENCH_ROUNDS_MIN, BENCH_ROUNDS_MAX, "--rounds", state);
         return 0;
     case KEY_WORKERS:
-        settings->workers = (unsigned)number_of(text, 1, BENCH_WORKERS_MAX, "--workers", state);
+        settings->scales[1] = (unsigned)number_of(text, 1, BENCH_WORKERS_MAX, "--workers", state);
+        settings->scale_count = settings->scales[1] > 1 ? 2 : 1;
+        return 0;
+    case KEY_SCALE:
+        parse_scale(settings, text, state);
+        return 0;
+    case KEY_KILLS:
+        settings->kills = (unsigned)number_of(text, 0, 1000, "--kills", state);
         return 0;
     case KEY_DIR:
         settings->dir = text;
@@ -131,14 +178,16 @@ static void hear_signals(void)
 static size_t slices_of(const struct options *options)
 {
     const struct bench_contender *present[BENCH_CONTENDERS_MAX];
+    unsigned scales[BENCH_SCALES_MAX];
     size_t slices = 0;
     if (options->faults)
         return 0;
     for (size_t r = 0; r < bench_row_count; r++) {
         if (options->is_chosen[r])
-            slices += bench_row_present(&bench_rows[r], present) * options->settings.rounds;
+            slices += bench_row_present(&bench_rows[r], present) * options->settings.rounds *
+                      bench_row_scales(&bench_rows[r], &options->settings, scales);
     }
-    return slices * (options->settings.workers > 1 ? 2 : 1);
+    return slices;
 }
 
 static int run_rows(const struct options *options, struct bench_report *report)
@@ -193,7 +242,11 @@ static int run_in_private_dir(struct options *options)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.settings = {.slice_ns = 0, .rounds = BENCH_ROUNDS_MIN, .workers = 2, .dir = "/dev/shm"}};
+    struct options options = {.settings = {.rounds = BENCH_ROUNDS_MIN,
+                                           .scales = {1, 2},
+                                           .scale_count = 2,
+                                           .kills = KILLS_DEFAULT,
+                                           .dir = "/dev/shm"}};
     const struct argp parser = {option_table,
                                 parse_option,
                                 "--only NAME...",
@@ -210,8 +263,10 @@ int main(int argc, char **argv)
     }
     if (!options.settings.slice_ns)
         options.settings.slice_ns = options.settings.smoke ? 10000000 : 500000000;
+    if (options.settings.smoke && options.settings.kills > 1)
+        options.settings.kills = 1;
     for (size_t r = 0; r < bench_row_count && !options.any_chosen; r++)
-        options.is_chosen[r] = 1;
+        options.is_chosen[r] = options.settings.is_side_by_side ? bench_rows[r].scales : 1;
     hear_signals();
     return run_in_private_dir(&options);
 }

@@ -1,24 +1,31 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# nginx.sh [--smoke] [--rounds N] [--seconds S] [BUILD]: Quipu beside nginx's own limits, inside a real nginx with two
-# workers. First in loops in its Lua, then by requests from wrk. BUILD is the build folder (build). README.md says what the
-# rows are. Exit status: 0 all counted exactly, 1 somebody did not, 2 usage, 3 nginx did not do what it should, 77 a
-# program is missing.
-# shellcheck disable=SC2016,SC2317 # awk has dollars of its own; clean_up is called by a trap
+# nginx.sh [--smoke] [--rounds N] [--seconds S] [--loops] [--json FILE] [BUILD]: Quipu beside nginx's own limits and its shared
+# dictionaries, inside a real nginx with two workers. First in loops in its Lua, then by requests from wrk. BUILD is the build
+# folder (build). --loops: no requests. --json: all of it in a file, too. README.md says what the rows are. Exit status: 0 all
+# counted exactly, 1 somebody did not, 2 usage, 3 nginx did not do what it should, 77 a program is missing.
+# shellcheck disable=SC2317 # clean_up is called by a trap
 set -uo pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
-rounds=5 slice_s=0.25 wrk_s=2 smoke=0 build=$here/../build
+rounds=5 slice_s=0.25 wrk_s=2 smoke=0 json='' build=$here/../build
+keys=1000000 counts_size=256m brief_keys=262144 brief_size=32m
 places=(plain lua_nothing limit_req limit_conn shdict quipu quipu_inflight)
 
 usage() {
-    sed -n '3,6s/^# //p' "$0" >&2
+    sed -n '3,7s/^# //p' "$0" >&2
     exit 2
 }
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --smoke) smoke=1 slice_s=0.01 wrk_s=1 ;;
+    --smoke) smoke=1 slice_s=0.01 wrk_s=1 keys=10000 counts_size=16m brief_keys=2048 brief_size=256k ;;
+    --loops) wrk_s=0 ;;
+    --json)
+        json=${2:-}
+        [ -n "$json" ] || usage
+        shift
+        ;;
     --rounds)
         [[ ${2:-} =~ ^([5-9]|[1-9][0-9])$ ]] || usage
         rounds=$2
@@ -44,6 +51,7 @@ for folder in /usr/lib/nginx/modules /usr/share/nginx/modules /usr/lib64/nginx/m
 done
 nginx=$(PATH=$PATH:/usr/sbin:/sbin command -v nginx) || missing+=(nginx)
 command -v wrk >/dev/null || missing+=(wrk)
+command -v python3 >/dev/null || missing+=(python3)
 [ -n "$modules" ] || missing+=(libnginx-mod-http-lua)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "nginx.sh: left out, Debian packages missing: ${missing[*]}"
@@ -72,13 +80,16 @@ fail() {
     exit 3
 }
 
-segment_make() {
-    local tool=("$build/bin/quipu" -s "$prefix/segment")
+segments_make() {
+    local tool=("$build/bin/quipu" -s)
     {
-        "${tool[@]}" create &&
-            "${tool[@]}" strategy put '' kind=limit limit=1000000000 window=24h &&
-            "${tool[@]}" strategy put 'inflight:' kind=inflight limit=1000
-    } >"$prefix/tool.log" 2>&1 || fail "the segment could not be made: $(cat "$prefix/tool.log")"
+        "${tool[@]}" "$prefix/segment" create &&
+            "${tool[@]}" "$prefix/segment" strategy put '' kind=limit limit=1000000000 window=24h &&
+            "${tool[@]}" "$prefix/segment" strategy put 'inflight:' kind=inflight limit=1000 &&
+            "${tool[@]}" "$prefix/counts" create --counters $((keys + 1)) &&
+            "${tool[@]}" "$prefix/brief" create --counters "$brief_keys" &&
+            "${tool[@]}" "$prefix/brief" strategy put '' kind=limit limit=1000000000 window=100ms scope=host
+    } >"$prefix/tool.log" 2>&1 || fail "a segment could not be made: $(cat "$prefix/tool.log")"
 }
 
 nginx_start() { # PORT: 1 if it ended at once
@@ -86,6 +97,7 @@ nginx_start() { # PORT: 1 if it ended at once
     [ "$(id -u)" -ne 0 ] || user='user root;'
     sed -e "s|@USER@|$user|" -e "s|@MODULES@|$modules|" -e "s|@PREFIX@|$prefix|" -e "s|@HERE@|$here|g" \
         -e "s|@LIBRARY@|$build/lib/libquipu.so|" -e "s|@ROUNDS@|$rounds|" -e "s|@SLICE_S@|$slice_s|" -e "s|@PORT@|$1|" \
+        -e "s|@KEYS@|$keys|" -e "s|@COUNTS_SIZE@|$counts_size|" -e "s|@BRIEF_SIZE@|$brief_size|" \
         "$here/nginx/nginx.conf.in" >"$prefix/nginx.conf"
     rm -f "$prefix"/loops.*
     "$nginx" -p "$prefix" -e "$prefix/error.log" -c "$prefix/nginx.conf" &
@@ -101,7 +113,7 @@ nginx_start() { # PORT: 1 if it ended at once
 
 start() {
     local tries
-    segment_make
+    segments_make
     for ((tries = 0; tries < 5; tries++)); do
         port=$((20000 + RANDOM % 10000))
         nginx_start "$port" && return
@@ -113,7 +125,7 @@ start() {
 # ---- loops in its Lua -----------------------------------------------------------------------------------------------
 
 loops_wait() {
-    local deadline=$((SECONDS + 60 + rounds * 20))
+    local deadline=$((SECONDS + 120 + rounds * 20))
     until [ "$(tail -qn 1 "$prefix"/loops.? | grep -c '^done')" -eq 2 ]; do
         [ $SECONDS -lt $deadline ] || fail 'the loops did not end in time'
         [ ! -s "$prefix/error.log" ] || ! grep -q 'lua entry thread aborted\|failed to run' "$prefix/error.log" || fail 'a loop failed'
@@ -122,46 +134,12 @@ loops_wait() {
     done
 }
 
-# Lines: ROW WORKERS NAME ROUND OPERATIONS ADMITTED NS CPU_NS, one for each worker. What a loop does must be admitted,
-# and be in the counters at the end. Ratios are taken round by round, as quipu-bench does.
-loops_table='
-function median(list, n,   i, j, kept) {
-    for (i = 2; i <= n; i++) {
-        kept = list[i]
-        for (j = i - 1; j > 0 && list[j] > kept; j--) list[j + 1] = list[j]
-        list[j + 1] = kept
-    }
-    least = list[1]; most = list[n]
-    return n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
+# What became of the keys that nobody used again.
+brief_figures() {
+    "$build/bin/quipu" -s "$prefix/brief" stat | awk '
+        $1 == "expired" || $1 == "evicted" || $1 == "overflow_denied" { said = said (said ? ", " : "") $1 " " $2 }
+        END { print "\nnew keys of ours in all rounds: " said }'
 }
-NF == 8 {
-    if (!(($1, $3) in seen)) { seen[$1, $3] = 1; name[$1, ++names[$1]] = $3; if (names[$1] == 1) row[++rows] = $1 }
-    ops[$2, $3, $4] += $5; ns[$2, $3, $4] += $7; cpu[$2, $3] += $8; all_ns[$2, $3] += $7
-    taken[$3] += $5; wrong[$3] += $5 != $6
-    if ($4 > rounds) rounds = $4
-}
-$1 == "sum" { sum[$2] = $3 }
-END {
-    for (who in sum) wrong[who] += taken[who] != sum[who]
-    for (r = 1; r <= rows; r++) for (workers = 1; workers <= 2; workers++) {
-        printf "\n%s, in Lua in %d nginx worker%s\n", row[r], workers, (workers > 1 ? "s" : "")
-        printf "  %-19s %9s %9s %9s %10s %6s  %-5s %10s\n", "", "ns/op", "min", "max", "total M/s", "cpu", "exact", "ours/this"
-        for (i = 1; i <= names[row[r]]; i++) {
-            who = name[row[r], i]; ours = name[row[r], 1]
-            for (k = 1; k <= rounds; k++) {
-                each[k] = ns[workers, who, k] / ops[workers, who, k]
-                ratio[k] = ns[workers, ours, k] / ops[workers, ours, k] / each[k]
-            }
-            middle = median(ratio, rounds)
-            op = median(each, rounds)
-            printf "  %-19s %9.1f %9.1f %9.1f %10.3f %5.0f%%  %-5s", who, op, least, most, 1000 * workers / op, \
-                100 * cpu[workers, who] / all_ns[workers, who], (wrong[who] ? "NO" : "yes")
-            if (i == 1) print ""; else printf " %10.2f\n", middle
-            bad += wrong[who]
-        }
-    }
-    exit bad > 0
-}'
 
 # ---- requests -------------------------------------------------------------------------------------------------------
 
@@ -191,40 +169,25 @@ requests_run() {
     done
 }
 
-requests_table='
-NF == 6 {
-    if (!($1 in seen)) { seen[$1] = 1; name[++names] = $1 }
-    rate[$1, $2] = $3 / $4 * 1e6; cpu_us[$1, $2] = $6 * 1e6 / hertz / $3; wrong[$1] += $5
-    if ($2 > rounds) rounds = $2
-}
-END {
-    printf "\nrequests of wrk (1 thread, 64 connections) to 2 nginx workers, empty answers, 10,000 keys\n"
-    printf "  %-19s %10s %10s %10s %15s %12s  %s\n", "", "requests/s", "min", "max", "CPU us/request", "over plain", "errors"
-    for (i = 1; i <= names; i++) {
-        who = name[i]
-        for (k = 1; k <= rounds; k++) { each[k] = rate[who, k]; cost[k] = cpu_us[who, k]; extra[k] = cost[k] - cpu_us[name[1], k] }
-        used = median(cost, rounds); over = median(extra, rounds); middle = median(each, rounds)
-        printf "  %-19s %10.0f %10.0f %10.0f %15.2f %12.2f  %d\n", who, middle, least, most, used, over, wrong[who]
-        bad += wrong[who]
-    }
-    exit bad > 0
-}'
-
 # ---- all of it ------------------------------------------------------------------------------------------------------
 
 start
 loops_wait
 status=0
-printf '%s, quipu %s: %s rounds of %s s in loops' "$("$nginx" -v 2>&1 | sed 's/.*: //')" "$("$build/bin/quipu" --version | awk '{ print $NF }')" "$rounds" "$slice_s"
-if [ $smoke -eq 1 ]; then printf '   (smoke run: figures mean little)\n'; else printf ', of %s s with wrk\n' "$wrk_s"; fi
-cat "$prefix"/loops.? | awk "$loops_table" || status=1
+versions="$("$nginx" -v 2>&1 | sed 's/.*: //'), quipu $("$build/bin/quipu" --version | awk '{ print $NF }')"
+printf '%s: %s rounds of %s s in loops' "$versions" "$rounds" "$slice_s"
 if [ $smoke -eq 1 ]; then
+    printf '   (smoke run: figures mean little)\n'
     read -r requests _ errors _ <<<"$(wrk_run "${places[@]}")"
     printf '\n%s requests to every place in turn, %s errors\n' "${requests:-0}" "${errors:-?}"
     if [ "${requests:-0}" -eq 0 ] || [ "${errors:-1}" -ne 0 ]; then status=1; fi
+elif [ $wrk_s -eq 0 ]; then
+    echo
 else
+    printf ', of %s s with wrk\n' "$wrk_s"
     requests_run >"$prefix/requests" || status=1
-    awk -v hertz="$(getconf CLK_TCK)" "${loops_table%%NF == 8*}$requests_table" "$prefix/requests" || status=1
 fi
+python3 "$here/nginx/report.py" "$prefix" "$rounds" "$slice_s" "$(getconf CLK_TCK)" "$smoke" "$versions" ${json:+"$json"} || status=1
+brief_figures
 [ $status -eq 0 ] || echo 'nginx.sh: somebody did not count exactly, or refused' >&2
 exit $status

@@ -7,9 +7,10 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#define TABLE_COLUMNS 104
+#define TABLE_COLUMNS 118
 #define NAME_COLUMNS 21
 
 struct bench_report {
@@ -87,12 +88,72 @@ static void print_head(const struct bench_report *report)
     printf("%s\n", report->settings->smoke ? "   (smoke run: few keys, figures mean little)" : "");
     printf("%s, %u CPUs%s, load %.2f; %s; %s\n", machine->cpu, machine->cpus, machine->is_virtual ? " (virtual)" : "",
            machine->load, machine->kernel, machine->compiler);
-    if (report->settings->workers > machine->cpus)
+    if (bench_workers_max(report->settings) > machine->cpus)
         printf("more processes than CPUs: they take turns, and the scheduler is measured too\n");
     print_absent();
     if (report->slice_count)
-        printf("ns/op: time of one process for one operation, median of the rounds; ours/this below 1: ours is "
-               "faster\n");
+        printf("ns/op: time of one process for one operation, median of the rounds; ours/this below 1: ours is faster; "
+               "aim: what\nours/this was meant to be at most, no pass mark; x alone: ns/op over that of one process in "
+               "the same rounds\n");
+}
+
+/* What stopping and killing the processes of a contender did. */
+static const char *killed_word(const struct bench_fault *fault)
+{
+    if (!fault || fault->stops == 0)
+        return "-";
+    return !fault->finished ? "HUNG" : bench_fault_is_exact(fault) ? "exact" : "LOST";
+}
+
+static const char *stopped_word(const struct bench_fault *fault)
+{
+    if (!fault || fault->stops == 0)
+        return "-";
+    return fault->stops_still || fault->kills_still ? "wait" : "go on";
+}
+
+static void print_aim(const struct bench_measure *measure)
+{
+    if (measure->aim > 0)
+        printf(" <= %-6.3g", measure->aim);
+    else
+        printf(" %9s", "");
+}
+
+static void print_notes(const struct bench_result *result)
+{
+    for (size_t i = 0; i < result->measure_count; i++) {
+        const struct bench_measure *measure = &result->measures[i];
+        if (result->row->shows_latency)
+            printf("  %s: mean %.0f ns, half within %.0f ns, the longest %.0f us\n", measure->contender->name,
+                   measure->mean_ns, measure->latency.p50, measure->latency.worst / 1e3);
+        if (measure->note[0])
+            printf("  %s: %s\n", measure->contender->name, measure->note);
+        if (measure->refused_share > 0)
+            printf("  %s: refused for want of room: %.3g%%\n", measure->contender->name, measure->refused_share * 100);
+    }
+}
+
+static void print_measure(const struct bench_result *result, size_t place)
+{
+    const struct bench_measure *measure = &result->measures[place];
+    const struct bench_fault *fault = result->faults ? &result->faults[place] : NULL;
+    printf("  %-19s", measure->contender->name);
+    print_ns(measure->op_ns.median);
+    print_ns(measure->op_ns.min);
+    print_ns(measure->op_ns.max);
+    printf(" %10.3f %5.0f%%  %-5s  %-6s %-7s", measure->ops_per_s / 1e6, measure->cpu_share * 100,
+           measure->exact ? "yes" : "NO", killed_word(fault), stopped_word(fault));
+    if (place > 0)
+        printf(" %9.*f", measure->ratio < 0.1 ? 4 : 2, measure->ratio);
+    else
+        printf(" %9s", "");
+    print_aim(measure);
+    if (measure->slowdown > 0)
+        printf(" %6.2f", measure->slowdown);
+    if (place == 0 && result->row->slowdown_max > 0 && measure->slowdown > 0 && result->workers > 1)
+        printf(" <= %.3g", result->row->slowdown_max);
+    putchar('\n');
 }
 
 static void print_result(const struct bench_result *result)
@@ -104,22 +165,12 @@ static void print_result(const struct bench_result *result)
     int width = printf("%s; %s key%s", result->row->what, grouped(result->key_count, keys, sizeof(keys)),
                        result->key_count > 1 ? "s" : "");
     printf("%*s\n", TABLE_COLUMNS - NAME_COLUMNS - width, processes);
-    printf("  %-19s %9s %9s %9s %10s %6s  %-5s %10s\n", "", "ns/op", "min", "max", "total M/s", "cpu", "exact",
-           "ours/this");
-    for (size_t i = 0; i < result->measure_count; i++) {
-        const struct bench_measure *measure = &result->measures[i];
-        printf("  %-19s", measure->contender->name);
-        print_ns(measure->op_ns.median);
-        print_ns(measure->op_ns.min);
-        print_ns(measure->op_ns.max);
-        printf(" %10.3f %5.0f%%  %-5s", measure->ops_per_s / 1e6, measure->cpu_share * 100,
-               measure->exact ? "yes" : "NO");
-        if (i > 0)
-            printf(" %10.*f", measure->ratio < 0.1 ? 4 : 2, measure->ratio);
-        if (measure->refused_share > 0)
-            printf("   refused for want of room: %.3g%%", measure->refused_share * 100);
-        putchar('\n');
-    }
+    printf("  %-19s %9s %9s %9s %10s %6s  %-5s  %-6s %-7s %9s %9s %s\n", "",
+           result->row->shows_latency ? "p99.9 ns" : "ns/op", "min", "max", "total M/s", "cpu", "exact", "killed",
+           "stopped", "ours/this", "aim", result->measures[0].slowdown > 0 ? "x alone" : "");
+    for (size_t i = 0; i < result->measure_count; i++)
+        print_measure(result, i);
+    print_notes(result);
     fflush(stdout);
 }
 
@@ -161,38 +212,61 @@ void bench_rows_list(void)
 
 /* ---- for programs ------------------------------------------------------------------------------- */
 
-static json_t *json_of_measure(const struct bench_measure *measure, unsigned rounds)
+static json_t *json_of_fault(const struct bench_fault *fault)
 {
-    json_t *round_ns = json_array();
-    for (unsigned r = 0; r < rounds; r++)
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:b, s:b}", "name", fault->contender->name, "stops",
+                     (int)fault->stops, "stops_still", (int)fault->stops_still, "kills", (int)fault->kills,
+                     "kills_still", (int)fault->kills_still, "lost", (json_int_t)fault->lost, "extra",
+                     (json_int_t)fault->extra, "finished", fault->finished, "exact", bench_fault_is_exact(fault));
+}
+
+static json_t *json_of_measure(const struct bench_result *result, size_t place)
+{
+    const struct bench_measure *measure = &result->measures[place];
+    const struct bench_fault *fault = result->faults ? &result->faults[place] : NULL;
+    json_t *round_ns = json_array(), *round_cpu_ns = json_array();
+    for (unsigned r = 0; r < result->rounds; r++) {
         json_array_append_new(round_ns, json_real(measure->round_ns[r]));
-    return json_pack("{s:s, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:b, s:f}", "name", measure->contender->name, "op_ns",
-                     measure->op_ns.median, "op_ns_min", measure->op_ns.min, "op_ns_max", measure->op_ns.max,
-                     "op_ns_rounds", round_ns, "ops_per_s", measure->ops_per_s, "refused_share", measure->refused_share,
-                     "cpu_share", measure->cpu_share, "exact", measure->exact, "ratio", measure->ratio);
+        json_array_append_new(round_cpu_ns, json_real(measure->round_cpu_ns[r]));
+    }
+    json_t *json =
+        json_pack("{s:s, s:f, s:f, s:f, s:o, s:o, s:f, s:f, s:f, s:b, s:f, s:s, s:s}", "name", measure->contender->name,
+                  "op_ns", measure->op_ns.median, "op_ns_min", measure->op_ns.min, "op_ns_max", measure->op_ns.max,
+                  "op_ns_rounds", round_ns, "cpu_ns_rounds", round_cpu_ns, "ops_per_s", measure->ops_per_s, "refused_share", measure->refused_share,
+                  "cpu_share", measure->cpu_share, "exact", measure->exact, "ratio", measure->ratio, "killed",
+                  killed_word(fault), "stopped", stopped_word(fault));
+    if (measure->aim > 0)
+        json_object_set_new(json, "aim", json_real(measure->aim));
+    if (measure->slowdown > 0)
+        json_object_set_new(json, "slowdown", json_real(measure->slowdown));
+    if (measure->note[0])
+        json_object_set_new(json, "note", json_string(measure->note));
+    if (result->row->shows_latency)
+        json_object_set_new(json, "latency",
+                            json_pack("{s:f, s:f, s:f, s:f}", "mean_ns", measure->mean_ns, "p50_ns",
+                                      measure->latency.p50, "p999_ns", measure->latency.p999, "worst_ns",
+                                      measure->latency.worst));
+    return json;
 }
 
 static json_t *json_of_result(const struct bench_result *result)
 {
     json_t *contenders = json_array();
     for (size_t i = 0; i < result->measure_count; i++)
-        json_array_append_new(contenders, json_of_measure(&result->measures[i], result->rounds));
-    return json_pack("{s:s, s:s, s:i, s:I, s:o}", "row", result->row->name, "what", result->row->what, "workers",
-                     (int)result->workers, "keys", (json_int_t)result->key_count, "contenders", contenders);
+        json_array_append_new(contenders, json_of_measure(result, i));
+    json_t *json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:o}", "row", result->row->name, "what", result->row->what, "unit",
+                             result->row->shows_latency ? "p99.9 ns" : "ns/op", "workers", (int)result->workers, "keys",
+                             (json_int_t)result->key_count, "contenders", contenders);
+    if (result->row->slowdown_max > 0 && result->workers > 1)
+        json_object_set_new(json, "slowdown_aim", json_real(result->row->slowdown_max));
+    return json;
 }
 
 static json_t *json_of_faults(const struct bench_row *row, const struct bench_fault *faults)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < bench_row_contenders(row); i++) {
-        const struct bench_fault *fault = &faults[i];
-        json_array_append_new(list,
-                              json_pack("{s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:b, s:b}", "name", fault->contender->name,
-                                        "stops", (int)fault->stops, "stops_still", (int)fault->stops_still, "kills",
-                                        (int)fault->kills, "kills_still", (int)fault->kills_still, "lost",
-                                        (json_int_t)fault->lost, "extra", (json_int_t)fault->extra, "finished",
-                                        fault->finished, "exact", bench_fault_is_exact(fault)));
-    }
+    for (size_t i = 0; i < bench_row_contenders(row); i++)
+        json_array_append_new(list, json_of_fault(&faults[i]));
     return list;
 }
 
@@ -204,11 +278,11 @@ static void json_print(const struct bench_report *report)
     for (const char *const *name = bench_absent(); *name; name++)
         json_array_append_new(absent, json_string(*name));
     json_t *document =
-        json_pack("{s:s, s:{s:s, s:i, s:b, s:s, s:s, s:f}, s:{s:f, s:i, s:b}, s:o, s:b, s:O}", "version",
+        json_pack("{s:s, s:{s:s, s:i, s:b, s:s, s:s, s:f}, s:{s:f, s:i, s:b, s:b}, s:o, s:b, s:O}", "version",
                   quipu_version(), "machine", "cpu", machine->cpu, "cpus", (int)machine->cpus, "virtual",
                   machine->is_virtual, "kernel", machine->kernel, "compiler", machine->compiler, "load", machine->load,
                   "settings", "seconds", (double)settings->slice_ns / 1e9, "rounds", (int)settings->rounds, "smoke",
-                  settings->smoke, "absent", absent, "exact", report->all_exact, "results", report->results);
+                  settings->smoke, "side_by_side", settings->is_side_by_side, "absent", absent, "exact", report->all_exact, "results", report->results);
     if (report->faults)
         json_object_set(document, "faults", report->faults);
     json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
@@ -216,9 +290,7 @@ static void json_print(const struct bench_report *report)
     json_decref(document);
 }
 
-/* ---- both
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- both ------------------------------------------------------------------------------------------------------- */
 
 struct bench_report *bench_report_open(const struct bench_settings *settings, const struct bench_machine *machine,
                                        size_t slice_count, int json)
@@ -243,6 +315,9 @@ void bench_report_result(void *arg, const struct bench_result *result)
     struct bench_report *report = arg;
     for (size_t i = 0; i < result->measure_count; i++)
         report->all_exact &= result->measures[i].exact;
+    /* What others lose when they are killed is a result; what we lose is a failure. */
+    if (result->faults && strcmp(killed_word(&result->faults[0]), "-") != 0)
+        report->all_exact &= bench_fault_is_exact(&result->faults[0]);
     progress_clear(report);
     if (report->results)
         json_array_append_new(report->results, json_of_result(result));

@@ -2,6 +2,7 @@
 /* rows.c: the table of rows: what each one counts, and against whom. */
 #include "rows.h"
 
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,10 @@ extern const struct bench_contender bench_mutex_one, bench_mutex_many;
 extern const struct bench_contender bench_tdb, bench_lmdb;
 extern const struct bench_contender bench_own_table, bench_one_word, bench_lru_mutex, bench_lru_own;
 extern const struct bench_contender bench_redis, bench_redis_pipelined;
+extern const struct bench_contender bench_quipu_added, bench_quipu_many, bench_quipu_single;
+extern const struct bench_contender bench_quipu_add_many, bench_quipu_add_single;
+extern const struct bench_contender bench_beside_each, bench_beside_nobody, bench_beside_reader;
+extern const struct bench_contender bench_busy_chores, bench_busy_rest;
 
 #ifdef BENCH_WITH_TDB
 #define TDB &bench_tdb,
@@ -21,8 +26,10 @@ extern const struct bench_contender bench_redis, bench_redis_pipelined;
 #endif
 #ifdef BENCH_WITH_LMDB
 #define LMDB &bench_lmdb,
+#define LMDB_AIM(ratio) {&bench_lmdb, ratio, BENCH_AT_ANY},
 #else
 #define LMDB
+#define LMDB_AIM(ratio)
 #endif
 
 #ifdef BENCH_WITH_REDIS
@@ -59,6 +66,9 @@ const struct bench_row bench_rows[] = {
         .draw = BENCH_DRAW_SHUFFLED,
         .key_count = 1,
         .key_count_smoke = 1,
+        .scales = 1,
+        .slowdown_max = 1.15,
+        .aims = {{&bench_private_add, 2, BENCH_AT_ONE}, {&bench_shared_add, 0.2, BENCH_AT_SEVERAL}},
         .contenders = {&bench_quipu, &bench_private_add, &bench_shared_add},
     },
     {
@@ -68,6 +78,7 @@ const struct bench_row bench_rows[] = {
         .draw = BENCH_DRAW_SHUFFLED,
         .key_count = 1,
         .key_count_smoke = 1,
+        .aims = {{&bench_mutex_one, 0.125, BENCH_AT_SEVERAL}},
         .contenders = {&bench_quipu, &bench_shared_add, &bench_fixed_table, &bench_mutex_one, TDB LMDB},
     },
     {
@@ -86,6 +97,7 @@ const struct bench_row bench_rows[] = {
         .draw = BENCH_DRAW_SHUFFLED,
         .key_count = 1000000,
         .key_count_smoke = 10000,
+        .aims = {{&bench_two_misses, 1.5, BENCH_AT_ANY}, LMDB_AIM(0.02)},
         .contenders = {&bench_quipu, &bench_two_misses, &bench_fixed_table, &bench_mutex_one, &bench_mutex_many,
                        TDB LMDB},
     },
@@ -115,7 +127,8 @@ const struct bench_row bench_rows[] = {
         .key_count = 10000,
         .key_count_smoke = 1000,
         .limit = {.algorithm = BENCH_FIXED, .units = FAR, .window_ms = DAY_MS, .used = 1},
-        .contenders = {&bench_quipu, &bench_own_table, &bench_mutex_one, &bench_mutex_many, REDIS_BOTH},
+        .aims = {{&bench_quipu_added, 1.3, BENCH_AT_ANY}},
+        .contenders = {&bench_quipu, &bench_quipu_added, &bench_own_table, &bench_mutex_one, &bench_mutex_many, REDIS_BOTH},
     },
     {
         .name = "take_key_sliding",
@@ -145,6 +158,8 @@ const struct bench_row bench_rows[] = {
         .key_count = 1,
         .key_count_smoke = 1,
         .limit = {.algorithm = BENCH_FIXED, .units = FAR, .window_ms = DAY_MS, .used = 1},
+        .scales = 1,
+        .aims = {{&bench_one_word, 0.25, BENCH_AT_SEVERAL}},
         .contenders = {&bench_quipu, &bench_own_table, &bench_one_word, &bench_mutex_one},
     },
     {
@@ -178,6 +193,29 @@ const struct bench_row bench_rows[] = {
         .contenders = {&bench_quipu, &bench_own_table, &bench_mutex_one, &bench_mutex_many, REDIS_BOTH},
     },
     {
+        .name = "take_handle_denied",
+        .what = "take from one limit by its handle, used up",
+        .op = BENCH_OP_DENIED_HANDLE,
+        .draw = BENCH_DRAW_SHUFFLED,
+        .key_count = 1,
+        .key_count_smoke = 1,
+        .limit = {.algorithm = BENCH_FIXED, .units = 1, .window_ms = DAY_MS, .used = 1},
+        .scales = 1,
+        .aims = {{&bench_one_word, 1, BENCH_AT_SEVERAL}},
+        .contenders = {&bench_quipu, &bench_own_table, &bench_one_word, &bench_mutex_one},
+    },
+    {
+        .name = "take_many",
+        .what = "take of 4 limits, every key in turn, shuffled",
+        .op = BENCH_OP_TAKE_MANY,
+        .draw = BENCH_DRAW_SHUFFLED,
+        .key_count = 1000000,
+        .key_count_smoke = 10000,
+        .limit = {.algorithm = BENCH_FIXED, .units = FAR, .window_ms = DAY_MS, .used = 1},
+        .aims = {{&bench_quipu_single, 0.6, BENCH_AT_ANY}},
+        .contenders = {&bench_quipu_many, &bench_quipu_single},
+    },
+    {
         .name = "enter_leave",
         .what = "enter and leave one in-flight limit, half full",
         .op = BENCH_OP_ENTER_LEAVE,
@@ -197,9 +235,81 @@ const struct bench_row bench_rows[] = {
         .limit = {.algorithm = BENCH_FIXED, .units = 100, .window_ms = 60000, .used = 1},
         .contenders = {&bench_quipu, &bench_lru_own, &bench_lru_mutex, REDIS_BOTH},
     },
+    {
+        .name = "add_many",
+        .what = "add 1 to each of 4 keys, every key in turn, shuffled",
+        .op = BENCH_OP_ADD_MANY,
+        .draw = BENCH_DRAW_SHUFFLED,
+        .key_count = 1000000,
+        .key_count_smoke = 10000,
+        .contenders = {&bench_quipu_add_many, &bench_quipu_add_single},
+    },
+    {
+        .name = "writer_by_key",
+        .what = "add 1 by key, every key in turn, with company",
+        .op = BENCH_OP_ADD,
+        .draw = BENCH_DRAW_SHUFFLED,
+        .key_count = 1000000,
+        .key_count_smoke = 10000,
+        .workers = 2,
+        .aims = {{&bench_beside_nobody, 1 / 0.95, BENCH_AT_ANY}},
+        .contenders = {&bench_beside_each, &bench_beside_nobody, &bench_beside_reader},
+    },
+    {
+        .name = "writer_by_handle",
+        .what = "add 1 to one counter through its handle, with company",
+        .op = BENCH_OP_ADD_HANDLE,
+        .draw = BENCH_DRAW_SHUFFLED,
+        .key_count = 1000000,
+        .key_count_smoke = 10000,
+        .workers = 2,
+        .aims = {{&bench_beside_nobody, 1 / 0.95, BENCH_AT_ANY}},
+        .contenders = {&bench_beside_each, &bench_beside_nobody, &bench_beside_reader},
+    },
+    {
+        .name = "take_latency",
+        .what = "take by key, Zipf s = 1.0; 99.9th percentile of single calls",
+        .op = BENCH_OP_TAKE,
+        .draw = BENCH_DRAW_ZIPF,
+        .key_count = 10000,
+        .key_count_smoke = 1000,
+        .limit = {.algorithm = BENCH_FIXED, .units = FAR, .window_ms = DAY_MS, .used = 1},
+        .workers = 2,
+        .shows_latency = 1,
+        .aims = {{&bench_busy_rest, 2, BENCH_AT_ANY}},
+        .contenders = {&bench_busy_chores, &bench_busy_rest},
+    },
 };
 
 const size_t bench_row_count = sizeof(bench_rows) / sizeof(bench_rows[0]);
+
+double bench_row_aim(const struct bench_row *row, const struct bench_contender *against, unsigned workers)
+{
+    for (size_t i = 0; i < BENCH_AIMS_MAX; i++) {
+        const struct bench_aim *aim = &row->aims[i];
+        int applies = aim->at == BENCH_AT_ANY || (aim->at == BENCH_AT_ONE) == (workers == 1);
+        if (aim->against == against && applies)
+            return aim->ratio_max;
+    }
+    return 0;
+}
+
+unsigned bench_workers_max(const struct bench_settings *settings)
+{
+    unsigned most = 2; /* rows that need company, or victims */
+    for (size_t i = 0; i < settings->scale_count; i++)
+        most = settings->scales[i] > most ? settings->scales[i] : most;
+    return most;
+}
+
+size_t bench_row_scales(const struct bench_row *row, const struct bench_settings *settings,
+                        unsigned out[BENCH_SCALES_MAX])
+{
+    out[0] = row->workers;
+    for (size_t i = 0; i < settings->scale_count && !row->workers; i++)
+        out[i] = settings->scales[i];
+    return row->workers ? 1 : settings->scale_count;
+}
 
 size_t bench_row_contenders(const struct bench_row *row)
 {
@@ -209,27 +319,30 @@ size_t bench_row_contenders(const struct bench_row *row)
     return count;
 }
 
-/* As the shell looks for it. */
-int bench_program_is_there(const char *program)
+static int terminal_is_there(void)
+{
+    int ours, theirs;
+    if (openpty(&ours, &theirs, NULL, NULL, NULL))
+        return 0;
+    close(ours);
+    close(theirs);
+    return 1;
+}
+
+/* What a contender needs and does not find; NULL: nothing. */
+static const char *missing(const struct bench_contender *contender)
 {
     char file[512];
-    const char *at = getenv("PATH");
-    while (at && *at) {
-        size_t bytes = strcspn(at, ":");
-        snprintf(file, sizeof(file), "%.*s/%s", (int)bytes, at, program);
-        if (access(file, X_OK) == 0)
-            return 1;
-        at += bytes + (at[bytes] == ':');
-    }
-    return 0;
+    if (contender->program && bench_program_find(contender->program, file, sizeof(file)))
+        return contender->program;
+    return contender->terminal && !terminal_is_there() ? "a pseudo-terminal" : NULL;
 }
 
 size_t bench_row_present(const struct bench_row *row, const struct bench_contender *out[BENCH_CONTENDERS_MAX])
 {
     size_t count = 0;
     for (size_t i = 0; row->contenders[i]; i++) {
-        const char *program = row->contenders[i]->program;
-        if (!program || bench_program_is_there(program))
+        if (!missing(row->contenders[i]))
             out[count++] = row->contenders[i];
     }
     return count;
@@ -243,10 +356,9 @@ const char *const *bench_absent(void)
         names[count++] = *library;
     for (size_t r = 0; r < bench_row_count; r++) {
         for (size_t i = 0; bench_rows[r].contenders[i]; i++) {
-            const char *program = bench_rows[r].contenders[i]->program;
-            int is_new = program && (count == 0 || strcmp(names[count - 1], program) != 0);
-            if (is_new && !bench_program_is_there(program))
-                names[count++] = program;
+            const char *name = missing(bench_rows[r].contenders[i]);
+            if (name && (count == 0 || strcmp(names[count - 1], name) != 0))
+                names[count++] = name;
         }
     }
     names[count] = NULL;
