@@ -78,6 +78,11 @@ test_segments() {
     misuses 'create --counters 0' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters 0
     misuses 'create --counters 67108865' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters 67108865
     misuses 'create --counters 1k' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters 1k
+    misuses 'create --counters-max 67108865' 'from 1 to 67108864' "$quipu" -s "$segment.2" create --counters-max 67108865
+    refuses 'create --counters-max below --counters' 2 "$segment.2: --counters-max is less than --counters" \
+        "$quipu" -s "$segment.2" create --counters 10 --counters-max 9
+    refuses 'create --counters-max below what is not said' 2 "$segment.2: --counters-max is less than --counters" \
+        "$quipu" -s "$segment.2" create --counters-max 65535
     misuses 'create --threads 4096' 'from 1 to 4095' "$quipu" -s "$segment.2" create --threads 4096
     misuses 'create --hosts 65' 'from 1 to 64' "$quipu" -s "$segment.2" create --hosts 65
     misuses 'create --clock host' 'clock is caller' "$quipu" -s "$segment.2" create --clock host
@@ -98,7 +103,6 @@ test_usage() {
     misuses 'too few words' 'too few arguments' "$quipu" get
     misuses 'too many words' 'too many arguments' "$quipu" get a b
     refuses 'absent: enter' 2 '`enter` is not a verb.*' "$quipu" enter
-    misuses 'absent: create --counters-max' 'unrecognized option' "$quipu" create --counters-max=9
     run "$quipu" --help
     verdict '--help' test "$status" -eq 0 -a ! -s "$scratch/err"
     sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' "$scratch/out" >"$scratch/verbs"
@@ -137,7 +141,7 @@ test_completion() {
     completed 'cr'
     verdict 'completion: a verb' same 0 $'create\n'
     completed 'create --co'
-    verdict 'completion: an option of a verb' same 0 $'--counters\n'
+    verdict 'completion: an option of a verb' same 0 $'--counters\n--counters-max\n'
     completed 'strategy l'
     verdict 'completion: a verb of strategy' same 0 $'load\nlist\n'
     completed 'strategy put x ki'
@@ -208,6 +212,13 @@ test_counting() {
 # More keys than fit: refused in a sentence, and what is there goes on.
 test_full() {
     local small=$segment.full i=0
+    quiet 'create --counters 1 --counters-max 2' "$quipu" -s "$small" create --counters 1 --counters-max 2
+    quiet 'it grows: the first key' "$quipu" -s "$small" add first 1
+    quiet 'it grows: the second key' "$quipu" -s "$small" add second 1
+    refuses 'it has grown: the third key' 3 "$small: .*" "$quipu" -s "$small" add third 1
+    answers 'stat: it has grown' 0 'j["counters"] == j["counters_max"] == 2 and j["growths"] == 1 and j["growths_refused"] == 0' \
+        "$quipu" -s "$small" stat --json
+    quiet 'destroy what has grown' "$quipu" -s "$small" destroy
     quiet 'create --counters 1' "$quipu" -s "$small" create --counters 1
     quiet 'the key that fits' "$quipu" -s "$small" add key-0
     status=0

@@ -26,14 +26,15 @@ with_an_agent() { # SEGMENT COMMAND...
     local file=$1
     [ -e "$file" ] || file=/dev/shm/quipu.$file
     shift
-    python3 - "$file" "$@" <<'EOF'
+    # Where the header's descriptors of regions begin: layout.h knows.
+    python3 - "$file" "$(sed -nE 's/^QP_ASSERT_OFFSET\(qp_identity, region, ([0-9]+)\);$/\1/p' "$top/shm/layout.h")" "$@" <<'EOF'
 import fcntl, struct, subprocess, sys
 file = open(sys.argv[1], "r+b")
-file.seek(168 + 16 * 10)  # the header's descriptor of the ledger
+file.seek(int(sys.argv[2]) + 16 * 10)  # that of the ledger
 ledger = struct.unpack("=Q", file.read(8))[0]
 F_OFD_SETLK = 37
 fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, ledger, 1, 0))
-sys.exit(subprocess.call(sys.argv[2:]))
+sys.exit(subprocess.call(sys.argv[3:]))
 EOF
 }
 

@@ -6,6 +6,8 @@
 #   test    what every test takes, build included
 #   http    what the examples that serve HTTP are driven with
 #   nginx   nginx with its Lua module, for the example that lives in there
+#   plot    what the plots of bench/ are drawn with
+#   bench   what quipu-bench is measured beside; build, http, nginx and plot included
 set -euo pipefail
 
 build=(gcc libc6-dev make cmake pkg-config libjansson-dev libinih-dev libxxhash-dev liblz4-dev libzstd-dev libjemalloc-dev liburcu-dev
@@ -14,14 +16,18 @@ tests=(clang libclang-rt-14-dev llvm libcmocka-dev libtdb-dev liblmdb-dev libhir
     iproute2 iptables)
 http=(wrk curl python3 procps)
 nginx=(nginx libnginx-mod-http-lua lua-resty-core)
+plot=(python3 python3-matplotlib)
+bench=(libtdb-dev liblmdb-dev libhiredis-dev redis-server)
 
 case "${1:-}" in
 build) packages=("${build[@]}") ;;
 test) packages=("${build[@]}" "${tests[@]}") ;;
 http) packages=("${http[@]}") ;;
 nginx) packages=("${nginx[@]}") ;;
+plot) packages=("${plot[@]}") ;;
+bench) packages=("${build[@]}" "${http[@]}" "${nginx[@]}" "${plot[@]}" "${bench[@]}") ;;
 *)
-    sed -n '3,8s/^# //p' "$0" >&2
+    sed -n '3,10s/^# //p' "$0" >&2
     exit 2
     ;;
 esac

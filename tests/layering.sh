@@ -181,6 +181,7 @@ format_fields() {
         section ~ /^## Entry/ { rows("qp_entry", $2 + 0, $3, $4) }
         section ~ /^Shard block:/ { rows("qp_shard", $2 + 0, $3, $4) }
         section ~ /^Shard point:/ { rows("qp_shard_point", $2 + 0, $3, $4) }
+        section ~ /^Stripe set:/ { rows("qp_stripe_set", $2 + 0, $3, $4) }
         section ~ /^Ledger head:/ { rows("qp_ledger", $2 + 0, $3, $4) }
         section ~ /^Ledger replica:/ { rows("qp_replica", $2 + 0, $3, $4) }
         section ~ /^Ledger grave:/ { rows("qp_grave", $2 + 0, $3, $4) }

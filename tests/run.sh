@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # run.sh [STAGE...]: installs what is missing, builds with gcc and with clang, and runs every test. Warnings are errors.
-# Stages, all of them by default: gcc clang sanitize fuzz mutants examples models. QUIPU_TEST_SCALE=N makes the long runs N times longer.
+# Stages, all of them by default: gcc clang sanitize fuzz examples mutants models. QUIPU_TEST_SCALE=N makes the long runs N times longer.
 # Builds lie in build-test/; each stage prints how long it took, and the last line counts what passed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +13,7 @@ mkdir -p "$out"
 passed=0
 failed=0
 failures=()
+declare -A waits_for=()
 
 # stage NAME COMMAND...: one stage, with its time and its verdict.
 stage() {
@@ -51,16 +52,27 @@ do_gcc() { build gcc -DCMAKE_C_COMPILER=gcc && tests_in gcc; }
 # The second compiler finds other warnings and orders instructions in other ways; the long runs need not be repeated.
 do_clang() { build clang -DCMAKE_C_COMPILER=clang -DQUIPU_TESTS_LONG=OFF && tests_in clang -L '^unit$'; }
 
-# One core's work, so it runs beside the other stages when all are run; its output comes at its end.
-do_models() {
-    if [ -n "${models:-}" ]; then
-        wait "$models"
-        local status=$?
-        cat "$out/models.log"
-        return $status
-    fi
-    ./tests/models/run.sh
+# When all stages are run, these two run beside the others, and take what processor time those leave; their output comes at
+# their turn.
+beside() { # NAME COMMAND...
+    local name=$1
+    shift
+    nice -n 19 "$@" >"$out/$name.log" 2>&1 &
+    waits_for[$name]=$!
 }
+
+of_beside() { # NAME COMMAND...: what was begun, or else the command
+    local name=$1 status=0
+    shift
+    [ -n "${waits_for[$name]:-}" ] || { "$@"; return; }
+    wait "${waits_for[$name]}" || status=$?
+    cat "$out/$name.log"
+    return $status
+}
+
+do_models() { of_beside models ./tests/models/run.sh; }
+
+do_mutants() { of_beside mutants ./tests/mutants.sh; }
 
 # (Threads: the test `tsan` builds the library with that sanitizer itself, as `flips` does with the other two.)
 do_sanitize() {
@@ -71,8 +83,6 @@ do_sanitize() {
 
 # Each fuzzer for QUIPU_FUZZ_SECONDS.
 do_fuzz() { ./tests/fuzz/run.sh ${QUIPU_FUZZ_SECONDS:+"$QUIPU_FUZZ_SECONDS"}; }
-
-do_mutants() { ./tests/mutants.sh; }
 
 do_examples() {
     local log
@@ -90,9 +100,9 @@ do_examples() {
 }
 
 if [ $# -eq 0 ]; then
-    set -- gcc clang sanitize fuzz mutants examples models
-    ./tests/models/run.sh >"$out/models.log" 2>&1 &
-    models=$!
+    set -- gcc clang sanitize fuzz examples mutants models
+    beside models ./tests/models/run.sh
+    beside mutants ./tests/mutants.sh
 fi
 for name in "$@"; do
     case $name in

@@ -17,7 +17,7 @@ verdict() { # NAME CONDITION...: the condition is a command
         failed=$((failed + 1))
         printf '#   status %s\n' "${status-}"
         sed 's/^/#   stdout /' "$scratch/out" | head -n 20
-        sed 's/^/#   stderr /' "$scratch/err" | head -n 20
+        sed 's/^/#   stderr /' "$scratch/err" | tail -n 20
     fi
 }
 

@@ -37,11 +37,13 @@ static inline void qp_test_must(int result, const char *what)
     _exit(99);
 }
 
-/* Makes a fresh segment and opens it. 0 for counters or threads: the default. */
-static inline struct quipu *qp_test_segment(const char *name, uint32_t counters, uint32_t threads, bool fence)
+/* Makes a fresh segment and opens it. 0 for counters or threads: the default; for counters_max: it does not grow. */
+static inline struct quipu *qp_test_segment_that_grows(const char *name, uint32_t counters, uint32_t counters_max, uint32_t threads,
+                                                       bool fence)
 {
     struct quipu_create_options options = {.struct_bytes = sizeof options,
                                            .counters = counters,
+                                           .counters_max = counters_max,
                                            .threads = threads,
                                            .fence = fence,
                                            .strategy_bytes = 4096};
@@ -50,6 +52,11 @@ static inline struct quipu *qp_test_segment(const char *name, uint32_t counters,
     qp_test_must(quipu_create(name, &options), "create");
     qp_test_must(quipu_open(name, NULL, &q), "open");
     return q;
+}
+
+static inline struct quipu *qp_test_segment(const char *name, uint32_t counters, uint32_t threads, bool fence)
+{
+    return qp_test_segment_that_grows(name, counters, 0, threads, fence);
 }
 
 /* Upkeep until nothing is left to do. */

@@ -110,7 +110,10 @@ looks() { # EXPRESSION
     setpriv --reuid=65534 --regid=65534 --clear-groups "$quipu" --trust-owner root -s "$(segment_of a)" stat --json >"$scratch/json" 2>>"$scratch/err"
     python3 -c 'import json, sys
 j = json.load(sys.stdin)
-sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" <"$scratch/json"
+sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" <"$scratch/json" || {
+        cp "$scratch/json" "$scratch/out"
+        return 1
+    }
 }
 
 # A process that has the segment open, and stands still in the middle of a list, for nobody reads it.
@@ -131,6 +134,8 @@ test_upkeep() {
     [ "$(id -u)" -eq 0 ] || { echo '# upkeep by the agent: only root can look on as somebody else'; return; }
     chmod 0664 "/dev/shm/quipu.$(segment_of a)"
     start a
+    # The agent that was killed has to be out of the way: its recovery would be taken for that of the other process.
+    verdict 'the agent alone uses the segment' wait_for looks 'j["processes_used"] == 1'
     stuck
     verdict 'a process uses the segment, beside the agent' wait_for looks 'j["processes_used"] == 2'
     before=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["recovered_processes"])' <"$scratch/json")

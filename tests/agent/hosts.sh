@@ -11,6 +11,7 @@ declare -A peers_of=() # as configured last
 round_ms=${round_ms:-20} # of all agents
 more_settings=${more_settings:-} # of all agents that speak decides on
 counters=4000            # room for so many in each segment
+counters_max=            # if that is said: and for so many when it has grown
 replicas=8               # and for what so many say of each
 
 clean_up() {
@@ -56,7 +57,7 @@ print(s.getsockname()[1])'
 }
 
 make_segment() { # HOST
-    "$quipu" -s "$(segment_of "$1")" create --counters "$counters" --hosts "$replicas" &&
+    "$quipu" -s "$(segment_of "$1")" create --counters "$counters" ${counters_max:+--counters-max "$counters_max"} --hosts "$replicas" &&
         "$quipu" -s "$(segment_of "$1")" strategy put l: kind=limit limit=1000 window=1h
 }
 

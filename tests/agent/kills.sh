@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # kills.sh BUILD_DIR: agents are killed in the middle of a harvest, of a merge, of a snapshot, while processes count on
-# both hosts: those do not notice, nothing is lost, and the next agent goes on at once.
+# both hosts, whose segments were made small and grow by that: those do not notice, nothing is lost, and the next agent goes on at once.
 # shellcheck disable=SC2154,SC2317 # conditions are called through verdict
 set -uo pipefail
 export LC_ALL=C
@@ -10,6 +10,8 @@ build=$(realpath -e -- "${1:-build}")
 . "$(dirname "$0")/hosts.sh"
 # shellcheck source=tests/agent/counting.sh
 . "$(dirname "$0")/counting.sh"
+counters_max=$counters
+counters=1000
 
 kills=$((50 * ${QUIPU_TEST_SCALE:-1}))
 # A function of each phase, and within how many instructions from its beginning the agent dies.
@@ -63,6 +65,10 @@ burn_instead() { # SECONDS MS
 
 both_counted() { has_counted a "$1" && has_counted b "$1"; }
 
+has_grown() { # HOST: and would have had room for each key
+    shows "$1" stat 'j["growths"] > 1 and j["growths_refused"] == 0 and j["full_refusals"] == 0'
+}
+
 nothing_piles_up() {
     [ "$(find "$scratch/snapshots" -type f | wc -l)" -le 2 ]
 }
@@ -107,6 +113,7 @@ verdict 'in harvests, merges and snapshots' phases_were_hit
 # Who waited for an agent, even once a kill, would have waited for some hundred times as long as for a processor.
 verdict 'who counts did not notice' [ "$slowest" -le $((30 * control_slowest)) -a "$mean" -le $((3 * control_mean)) ]
 verdict 'nothing was lost' wait_for both_counted $((added + control_added))
+verdict 'both segments have grown' eval 'has_grown a && has_grown b'
 verdict 'no unfinished snapshots pile up' nothing_piles_up
 verdict 'two agents stop' eval 'stop a && stop b'
 summary

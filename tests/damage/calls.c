@@ -156,6 +156,11 @@ static void add_keys(struct calls *c, struct quipu *q)
     }
     const struct filled_key *k = pick(c);
     CALL(quipu_add_at(q, k->bytes, k->byte_count, 1, 1));
+    struct quipu_add_request adds[FILLED_KEYS];
+    for (int i = 0; i < FILLED_KEYS; i++)
+        adds[i] = (struct quipu_add_request){.struct_bytes = sizeof adds[i], .key = filled_keys()[i].bytes,
+                                             .key_bytes = filled_keys()[i].byte_count, .n = i};
+    CALL(quipu_add_many(q, adds, FILLED_KEYS));
 }
 
 static void use_handles(struct calls *c, struct quipu *q)

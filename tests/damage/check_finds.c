@@ -10,6 +10,7 @@
 #include "guard.h"
 #include "shm/block.h"
 #include "shm/flight.h"
+#include "shm/stripe.h"
 #include "shm/table.h"
 #include "told.h"
 
@@ -84,6 +85,10 @@ static void find_blocks(struct stage *stage)
     stage->place[RESET_BLOCK] = block_place(view, shard_of(stage, RESET));
     stage->place[REVIVED_BLOCK] = block_place(view, shard_of(stage, REVIVED));
     stage->place[REGISTER_BLOCK] = block_place(view, shard_of(stage, REGISTER));
+    uint32_t stripes = (uint32_t)((struct qp_entry *)stage->place[REVIVED].at)->traits;
+    stage->place[STRIPES_BLOCK] = block_place(view, stripes);
+    stage->place[STRIPES_STATE] = state_place(view, stripes);
+    stage->place[STRIPE] = (struct place){qp_stripe_at(view, qp_block_index(stripes), 0), stage->place[REVIVED].number};
     stage->place[LIMIT_BLOCK] = block_place(view, shard_of(stage, LIMIT_RESET));
     uint32_t units = shard_of(stage, FLIGHT);
     stage->place[BUCKET_BLOCK] = block_place(view, shard_of(stage, BUCKET));

@@ -56,9 +56,22 @@ uint64_t skip_a_head(const struct stage *stage, uint64_t old)
     return qp_link_index(next) & QP_LINK_BUCKET ? next : old ^ 1;
 }
 
+/* One that is reserved, and belongs inside the next bucket. */
+uint64_t foreign_head(const struct stage *stage, uint64_t old)
+{
+    uint32_t mask = stage->filled.q->view.bucket_mask;
+    (void)old;
+    return qp_link_make(0, 0, QP_LINK_BUCKET | (mask + 1 + ((stage->place[EMPTY_HEAD].number + 1) & mask)));
+}
+
 uint64_t other_block(const struct stage *stage, uint64_t old)
 {
     return (old & ~UINT64_C(0xffffffff)) | stage->place[REGISTER_BLOCK].number;
+}
+
+uint64_t stripes_of_revived(const struct stage *stage, uint64_t old)
+{
+    return (old & ~UINT64_C(0xffffffff)) | stage->place[STRIPES_BLOCK].number;
 }
 
 uint64_t free_block(const struct stage *stage, uint64_t old)

@@ -9,6 +9,6 @@
 #define STRANGER OWNER(3, 77)       /* a process that is not there */
 #define FAR_STAMP UINT64_C(1000000) /* ahead of the epoch */
 
-make_function own_claim, now_retired, skip_second, to_itself, marked_to_itself, back_to_first, to_foreign, skip_a_head, other_block, free_block, free_table, shorter_window, with_window, kind_none, kind_register, other_row, free_and_owned, of_nobody, of_a_stranger, to_own_block, more_than_taken, more_than_taken_since;
+make_function own_claim, now_retired, skip_second, to_itself, marked_to_itself, back_to_first, to_foreign, skip_a_head, foreign_head, other_block, stripes_of_revived, free_block, free_table, shorter_window, with_window, kind_none, kind_register, other_row, free_and_owned, of_nobody, of_a_stranger, to_own_block, more_than_taken, more_than_taken_since;
 
 #endif

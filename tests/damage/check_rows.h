@@ -35,6 +35,9 @@ enum thing {
     RESET_BLOCK,
     REVIVED_BLOCK,
     REGISTER_BLOCK,
+    STRIPES_BLOCK, /* of REVIVED; its first stripe; its state word */
+    STRIPE,
+    STRIPES_STATE,
     LIMIT_BLOCK, /* of LIMIT_RESET */
     BUCKET_BLOCK,
     UNITS,      /* the first block of FLIGHT, all its units held; the second, some of them */

@@ -11,7 +11,7 @@
     block, offsetof(struct qp_shard, point) + (number) * sizeof(struct qp_shard_point) + offsetof(struct qp_shard_point, field), 8
 #define POINT(number, field) POINT_OF(RESET_BLOCK, number, field)
 #define REPLICA(number) ~UINT64_C(0xffff), number, 0, NULL
-#define SECOND_WORD(thing) thing, 8, 8
+#define THIRD_WORD(thing) thing, 16, 8
 
 const struct row told_rows[] = {
     /* ---- points ---- */
@@ -76,7 +76,7 @@ const struct row told_rows[] = {
     {"grave's place", BESIDE, FIELD(GRAVE, qp_grave, stated), SET((TOLD_SEQUENCE + 1) << 1),
      "grave 0: told where our stream has not come to"},
     {"mark of entry 0", BESIDE, WORD(MARKS), OR(1), "marks: word 0 marks an entry that there is not"},
-    {"mark of no entry", BESIDE, SECOND_WORD(MARKS), OR(4), "marks: word 1 marks an entry that there is not"},
+    {"mark of no entry", BESIDE, THIRD_WORD(MARKS), OR(4), "marks: word 2 marks an entry that there is not"},
     {"mark summary, none", QUIET, WORD(MARK_SUMMARY), SET(2), "marks: word 0 has marks where no harvest looks"},
     {"mark summary, far", BESIDE, WORD(MARK_SUMMARY), OR(1 << 8), "marks: summary 0 names a word that there is not"},
 

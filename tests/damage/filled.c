@@ -5,7 +5,10 @@
 #include <errno.h>
 
 #include "runtime/clock.h"
+#include "runtime/key.h"
 #include "shm/block.h"
+#include "shm/extent.h"
+#include "shm/stripe.h"
 #include "shm/table.h"
 
 #define COUNTERS 64
@@ -103,6 +106,36 @@ static void fill_limits(struct quipu *q)
         qp_test_must(quipu_get(q, keys[which].bytes, keys[which].byte_count, NULL), "get");
 }
 
+/* By a handle, until it has got stripes. */
+static void make_hot(struct quipu *q, enum filled_entry which)
+{
+    struct quipu_counter counter;
+    struct quipu_stat stat = {0};
+    qp_test_must(quipu_counter_open(q, keys[which].bytes, keys[which].byte_count, &counter), "counter_open");
+    for (int adds = 0; adds < 100000 && stat.stripes_used == 0; adds++) {
+        qp_test_must(quipu_counter_add(&counter, 1), "counter_add");
+        if (adds % 1000 == 0)
+            qp_test_must(quipu_stat(q, &stat), "stat");
+    }
+    qp_test_must(stat.stripes_used == 1 ? 0 : -ENOENT, "a counter with stripes");
+    quipu_counter_close(&counter);
+}
+
+/* A limit with stripes, not used yet. */
+static void promote(struct quipu *q, enum filled_entry which)
+{
+    int error = 0;
+    struct qp_worker *worker = qp_thread_worker(q, &error);
+    qp_test_must(error, "worker");
+    struct qp_key key = qp_key_make(&q->view, keys[which].bytes, keys[which].byte_count);
+    qp_grace_enter(&q->view, worker->slot);
+    struct qp_entry *entry = qp_table_find(&q->view, &key, &error);
+    if (entry)
+        qp_stripe_promote(worker, entry, true);
+    qp_grace_exit(worker->slot);
+    qp_test_must(entry && (uint32_t)entry->traits ? 0 : -ENOENT, "a limit with stripes");
+}
+
 static void fill(struct quipu *q)
 {
     for (int which = FILLED_PLAIN; which <= FILLED_REVIVED; which++)
@@ -118,7 +151,8 @@ static void fill(struct quipu *q)
     reset(q, FILLED_RESET);
     add(q, FILLED_RESET, 2);
     delete (q, FILLED_REVIVED);
-    add(q, FILLED_REVIVED, 4);
+    make_hot(q, FILLED_REVIVED);
+    promote(q, FILLED_LIMIT_DELETED);
     reset(q, FILLED_LIMIT_RESET);
     add(q, FILLED_LIMIT_RESET, 1);
     fill_limits(q);
@@ -136,6 +170,38 @@ static void reuse_blocks(const struct qp_view *view)
     for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++)
         for (uint32_t i = 0; i < view->class_of[c].count; i++)
             qp_block_reclaim(view, c, i);
+}
+
+/* By a step; and somebody was about to link more heads into the list, and died. */
+static int reserve(void *context, uint64_t offset_bytes, uint64_t bytes)
+{
+    return qp_segment_reserve(((const struct quipu *)context)->fd, offset_bytes, bytes);
+}
+
+static void grow(struct quipu *q)
+{
+    const struct qp_reserver reserver = {reserve, q};
+    struct qp_header *header = q->view.header;
+    if (qp_extent_grow(&q->view, &reserver) != 1)
+        qp_test_must(-ENOSPC, "grow");
+    header->heads_reserved = 2 * header->heads_linked;
+    qp_test_must(reserve(q, (uint64_t)((unsigned char *)q->view.buckets - q->view.base), header->heads_reserved * sizeof *q->view.buckets),
+                 "heads");
+    qp_extent_follow(&q->view);
+}
+
+static struct quipu *open_growing(const char *segment)
+{
+    struct quipu_create_options options = {.struct_bytes = sizeof options,
+                                           .counters = COUNTERS,
+                                           .counters_max = 2 * COUNTERS,
+                                           .threads = THREADS,
+                                           .strategy_bytes = 4096};
+    struct quipu *q = NULL;
+    quipu_destroy(segment);
+    qp_test_must(quipu_create(segment, &options), "create");
+    qp_test_must(quipu_open(segment, NULL, &q), "open");
+    return q;
 }
 
 static uint32_t index_of(struct quipu *q, const struct filled_key *key)
@@ -177,7 +243,7 @@ void filled_open(struct filled *f, const char *segment)
     memset(f, 0, sizeof *f);
     filled_keys();
     snprintf(f->segment, sizeof f->segment, "%s", segment);
-    struct quipu *q = f->q = qp_test_segment(f->segment, COUNTERS, THREADS, false);
+    struct quipu *q = f->q = open_growing(f->segment);
     put_strategies(q, HOLDERS);
     fill(q);
     qp_test_settle(q);
@@ -187,6 +253,7 @@ void filled_open(struct filled *f, const char *segment)
     delete (q, FILLED_DELETED);
     delete (q, FILLED_LIMIT_DELETED);
     reuse_blocks(&q->view);
+    grow(q);
     for (int which = 0; which < FILLED_FIRST; which++)
         f->entry[which] = index_of(q, &keys[which]);
     find_neighbours(f);
@@ -211,7 +278,12 @@ void filled_keep(struct filled *f)
     memcpy(f->image, f->q->view.base, f->bytes);
 }
 
+/* No segment becomes smaller by itself: this handle forgets what it has grown to since. */
 void filled_restore(struct filled *f)
 {
+    struct qp_identity identity;
     memcpy(f->q->view.base, f->image, f->bytes);
+    memcpy(&identity, f->image, sizeof identity);
+    qp_view_init(&f->q->view, f->q->view.base, &identity);
+    qp_extent_follow(&f->q->view);
 }

@@ -11,7 +11,7 @@ enum filled_entry {
     FILLED_LONG,    /* the same, its key in a block */
     FILLED_RESET,   /* a counter in its third epoch */
     FILLED_DELETED, /* a counter deleted and not collected */
-    FILLED_REVIVED, /* a counter that came back after a delete */
+    FILLED_REVIVED, /* a counter that came back after a delete, and is hot: it has stripes */
     FILLED_REGISTER,
     FILLED_EMPTIED, /* a deleted register */
     FILLED_LIMIT, /* a fixed window, some of it given back, some requests denied */

@@ -156,7 +156,8 @@ static void other_sizes(struct bench *b)
         struct qp_sizes sizes = {(uint32_t)(1 + random_next(&b->random) % 200),
                                  (uint32_t)(1 + random_next(&b->random) % 20),
                                  (uint32_t)(4096 + random_next(&b->random) % 4096),
-                                 (uint32_t)(1 + random_next(&b->random) % 64)};
+                                 (uint32_t)(1 + random_next(&b->random) % 64),
+                                 (uint32_t)(1 + random_next(&b->random) % 64), 0};
         struct qp_identity identity;
         qp_layout_plan(&sizes, &identity);
         memcpy(identity.boot_id, sound->boot_id, sizeof identity.boot_id);

@@ -102,10 +102,11 @@ static void run_lives(struct worker workers[THREADS], uint64_t lives)
 
 static int run_sound(const char *segment, bool fence)
 {
-    /* Few entries: what is deleted must be reused soon. */
-    struct quipu *q = qp_test_segment(segment, 64, THREADS * 4, fence);
+    /* Few entries: what is deleted must be reused soon. Fewer still at first, so that the segment grows under all of them. */
+    struct quipu *q = qp_test_segment_that_grows(segment, 8, 64, THREADS * 4, fence);
     struct quipu_counter handle[WORK_HANDLES];
     struct worker workers[THREADS];
+    struct quipu_stat stat;
     char finding[256] = "";
     work_open_handles(q, handle);
     for (int i = 0; i < THREADS; i++)
@@ -115,6 +116,9 @@ static int run_sound(const char *segment, bool fence)
     int error = quipu_check_quiet(q, finding, sizeof finding);
     if (error)
         fprintf(stderr, "at the end: %s: %s\n", quipu_error(error), finding);
+    qp_test_must(quipu_stat(q, &stat), "stat");
+    if (stat.growths == 0)
+        qp_test_must(-ENOSPC, "it has not grown");
     work_close_handles(handle);
     quipu_close(q);
     return error != 0;

@@ -44,6 +44,19 @@ static void count(struct work *w, struct quipu *q)
     expect(quipu_get(q, key, bytes, &seen), "get");
 }
 
+static void count_many(struct work *w, struct quipu *q)
+{
+    static const char *const kinds[] = {"c", "l", "f"};
+    char key[16][QUIPU_KEY_BYTES_MAX];
+    struct quipu_add_request requests[16];
+    for (int i = 0; i < 16; i++)
+        requests[i] = (struct quipu_add_request){.struct_bytes = sizeof requests[i], .key = key[i], .n = (int64_t)draw(w, 3),
+                                                 .key_bytes = pick_key(w, kinds[draw(w, 3)], 12, key[i])};
+    quipu_add_many(q, requests, 16);
+    for (int i = 0; i < 16; i++)
+        expect(requests[i].result, "add_many");
+}
+
 static void count_by_handle(struct work *w, struct quipu *q)
 {
     struct quipu_count seen;
@@ -199,7 +212,7 @@ void work_step(struct work *w)
     static const struct {
         unsigned up_to; /* of 100 */
         void (*step)(struct work *w, struct quipu *q);
-    } mix[] = {{25, count},      {35, count_by_handle}, {45, change}, {60, churn}, {80, take},
+    } mix[] = {{22, count},      {25, count_many}, {35, count_by_handle}, {45, change}, {60, churn}, {80, take},
                {84, take_many}, {90, enter_and_leave}, {95, look},   {98, rule},  {100, second_handle}};
     unsigned roll = (unsigned)draw(w, 100), i = 0;
     while (roll >= mix[i].up_to)

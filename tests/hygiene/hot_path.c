@@ -133,6 +133,30 @@ static int take_fixed(struct hot *hot, uint64_t count)
     return take_key(hot, count, "fixed: 16 bytes.", 0);
 }
 
+/* Eight adds, four takes: of one key each, which takes the same way as several. */
+static int add_many(struct hot *hot, uint64_t count)
+{
+    struct quipu_add_request requests[8];
+    int errors = 0;
+    for (int i = 0; i < 8; i++)
+        requests[i] = (struct quipu_add_request){.struct_bytes = sizeof requests[i], .key = KEY, .key_bytes = KEY_BYTES, .n = 1};
+    for (uint64_t i = 0; i < count; i++)
+        errors |= quipu_add_many(hot->q, requests, 8);
+    hot->made += 8 * (int64_t)count;
+    return errors;
+}
+
+static int take_many(struct hot *hot, uint64_t count)
+{
+    struct quipu_request requests[4];
+    int errors = 0;
+    for (int i = 0; i < 4; i++)
+        requests[i] = (struct quipu_request){.struct_bytes = sizeof requests[i], .key = "fixed: 16 bytes.", .key_bytes = 16, .n = 1};
+    for (uint64_t i = 0; i < count; i++)
+        errors |= quipu_take_many(hot->q, requests, 4);
+    return errors;
+}
+
 static int take_sliding(struct hot *hot, uint64_t count)
 {
     return take_key(hot, count, "sliding: 16 byte", 0);
@@ -231,6 +255,7 @@ static const struct {
     {"add_by_key", add_by_key}, {"add_by_handle", add_by_handle},
     {"get_by_key", get_by_key}, {"get_by_handle", get_by_handle},
     {"take_fixed", take_fixed}, {"take_by_handle", take_by_handle},
+    {"add_many", add_many},     {"take_many", take_many},
     {"take_sliding", take_sliding}, {"take_bucket", take_bucket},
     {"take_denied", take_denied}, {"enter_leave", enter_leave},
     {"add_told", add_told},     {"take_told", take_told},

@@ -16,8 +16,10 @@ export LC_ALL=C
 
 # Every writable global of the library, and why it must be one. What is only written by the dynamic linker (.data.rel.ro) is not.
 cat >"$scratch/globals.expected" <<'EOT'
+calls             thread-local: of limits, so that now and then one reads the clock whatever it was given (now.c)
 open_segments     this process's segments, for thread exit and fork, which get no argument; with the exit key and what guards it
 qp_thread_cache   thread-local: where this thread's slots are, so that a call need not ask
+qp_thread_last    thread-local: where its slot on the segment is to which it added by a handle last
 EOT
 
 declared() { # the functions of quipu.h, one a line

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* exact.c: eight processes take from one key as fast as they can, half of them by key and half by a handle, on the host's clock, by times
- * of their own and on a segment whose time the test moves; some stages kill them at random. What they got is written down in memory that
+/* exact.c: processes take from one key as fast as they can, half of them by key and half by a handle, on the host's clock, by times
+ * of their own and on a segment whose time the test moves; some stages kill them at random, and
+ * in some the key has stripes from the start. What they got is written down in memory that
  * the segment knows nothing of, and judged in the end (exact_judge.c): not a unit more than the limit, and no denial while one is left. */
 #include <inttypes.h>
 #include <signal.h>
@@ -12,6 +13,8 @@
 #include <unistd.h>
 
 #include "exact.h"
+#include "runtime/key.h"
+#include "shm/stripe.h"
 #include "tests/support.h"
 
 #define KEY "hot/key"
@@ -161,7 +164,7 @@ static void bury(unsigned number)
 
 static void kill_one(struct quipu *q, const struct exact_stage *stage, pid_t *workers, uint64_t *random)
 {
-    unsigned number = (unsigned)limits_pick(random, EXACT_WORKERS);
+    unsigned number = (unsigned)limits_pick(random, stage->workers);
     int status;
     nanosleep(&(struct timespec){.tv_nsec = (long)limits_pick(random, 8000000)}, NULL);
     kill(workers[number], SIGKILL);
@@ -173,6 +176,24 @@ static void kill_one(struct quipu *q, const struct exact_stage *stage, pid_t *wo
 }
 
 /* ---- stages ----------------------------------------------------------------------------------------------------------- */
+
+/* As takers do who meet often enough: which they need not on this machine. */
+static void promote(struct quipu *q)
+{
+    int error = 0;
+    struct qp_worker *worker = qp_thread_worker(q, &error);
+    qp_test_must(error, "worker");
+    struct qp_key key = qp_key_make(&q->view, KEY, KEY_BYTES);
+    qp_grace_enter(&q->view, worker->slot);
+    struct qp_entry *entry = qp_table_find(&q->view, &key, &error);
+    if (!entry || !qp_entry_revive(&q->view, entry))
+        scale_fail("the key is not there");
+    qp_stripe_promote(worker, entry, true);
+    qp_grace_exit(worker->slot);
+    struct quipu_stat stat;
+    qp_test_must(quipu_stat(q, &stat), "stat");
+    scale_demand(stat.stripes_used, 1, "stripe sets in use", "promotion");
+}
 
 /* The key's first take, so that the stage knows its first window; half of a bucket, so that it cannot be full again before all are at work. */
 static struct quipu *begin(const struct exact_stage *stage)
@@ -190,6 +211,8 @@ static struct quipu *begin(const struct exact_stage *stage)
     uint64_t now_ms = limits_unix_ms();
     ground->now_ms = now_ms = stage->leaps ? now_ms - now_ms % terms.window_ms : now_ms;
     qp_test_must(quipu_take_at(q, KEY, KEY_BYTES, units, (int64_t)now_ms, NULL), "first take");
+    if (stage->striped)
+        promote(q);
     /* Windows before it, for whose time is older. */
     ground->first_window = now_ms / terms.window_ms - 2;
     ground->born_ms = now_ms - ground->first_window * terms.window_ms;
@@ -244,7 +267,7 @@ static void run(const struct exact_stage *stage, uint64_t windows)
     pid_t workers[EXACT_WORKERS];
     uint64_t random = limits_unix_ms();
     struct quipu *q = begin(stage);
-    for (unsigned i = 0; i < EXACT_WORKERS; i++)
+    for (unsigned i = 0; i < stage->workers; i++)
         workers[i] = start_worker(q, stage, i, limits_random(&random));
     while (!is_done(stage, windows)) {
         if (stage->kills)
@@ -255,7 +278,7 @@ static void run(const struct exact_stage *stage, uint64_t windows)
             move_time(&random);
     }
     limits_write(&ground->stop, 1);
-    for (unsigned i = 0; i < EXACT_WORKERS; i++)
+    for (unsigned i = 0; i < stage->workers; i++)
         scale_await(workers[i], stage->name);
     exact_judge(ground, stage, &terms);
     if (stage->clock == EXACT_CALLER)
@@ -268,18 +291,27 @@ static void run(const struct exact_stage *stage, uint64_t windows)
 int main(int argc, char **argv)
 {
     static const struct exact_stage stages[] = {
-        {"sliding, a clock that leaps", QUIPU_ALGORITHM_SLIDING, EXACT_CALLER, .n_max = 2, .leaps = true},
-        {"fixed, a clock that leaps", QUIPU_ALGORITHM_FIXED, EXACT_CALLER, .n_max = 2, .leaps = true, .refunds = true},
-        {"fixed, the host's clock", QUIPU_ALGORITHM_FIXED, EXACT_HOST, .n_max = 1},
-        {"fixed, callers' times", QUIPU_ALGORITHM_FIXED, EXACT_AT, .n_max = 1},
-        {"fixed, a clock that callers move", QUIPU_ALGORITHM_FIXED, EXACT_CALLER, .n_max = 1},
-        {"fixed, requests of several units", QUIPU_ALGORITHM_FIXED, EXACT_AT, .n_max = 7},
-        {"fixed, with refunds", QUIPU_ALGORITHM_FIXED, EXACT_CALLER, .n_max = 3, .refunds = true},
-        {"fixed, with kills", QUIPU_ALGORITHM_FIXED, EXACT_HOST, .n_max = 1, .kills = true},
-        {"sliding, callers' times", QUIPU_ALGORITHM_SLIDING, EXACT_AT, .n_max = 1},
-        {"sliding, with kills", QUIPU_ALGORITHM_SLIDING, EXACT_AT, .n_max = 1, .kills = true},
-        {"bucket, callers' times", QUIPU_ALGORITHM_BUCKET, EXACT_AT, .n_max = 1},
-        {"bucket, with kills", QUIPU_ALGORITHM_BUCKET, EXACT_AT, .n_max = 1, .kills = true},
+        {"sliding, a clock that leaps", QUIPU_ALGORITHM_SLIDING, EXACT_CALLER, .workers = 8, .n_max = 2, .leaps = true},
+        {"fixed, a clock that leaps", QUIPU_ALGORITHM_FIXED, EXACT_CALLER, .workers = 8, .n_max = 2, .leaps = true, .refunds = true},
+        {"fixed, the host's clock", QUIPU_ALGORITHM_FIXED, EXACT_HOST, .workers = 8, .n_max = 1},
+        {"fixed, callers' times", QUIPU_ALGORITHM_FIXED, EXACT_AT, .workers = 8, .n_max = 1},
+        {"fixed, a clock that callers move", QUIPU_ALGORITHM_FIXED, EXACT_CALLER, .workers = 8, .n_max = 1},
+        {"fixed, requests of several units", QUIPU_ALGORITHM_FIXED, EXACT_AT, .workers = 8, .n_max = 7},
+        {"fixed, with refunds", QUIPU_ALGORITHM_FIXED, EXACT_CALLER, .workers = 8, .n_max = 3, .refunds = true},
+        {"fixed, with kills", QUIPU_ALGORITHM_FIXED, EXACT_HOST, .workers = 8, .n_max = 1, .kills = true},
+        {"sliding, callers' times", QUIPU_ALGORITHM_SLIDING, EXACT_AT, .workers = 8, .n_max = 1},
+        {"sliding, with kills", QUIPU_ALGORITHM_SLIDING, EXACT_AT, .workers = 8, .n_max = 1, .kills = true},
+        {"fixed, striped, 2 processes", QUIPU_ALGORITHM_FIXED, EXACT_AT, .workers = 2, .n_max = 1, .kills = true, .striped = true},
+        {"fixed, striped, 4 processes", QUIPU_ALGORITHM_FIXED, EXACT_HOST, .workers = 4, .n_max = 1, .kills = true, .striped = true},
+        {"fixed, striped, 8 processes", QUIPU_ALGORITHM_FIXED, EXACT_CALLER, .workers = 8, .n_max = 1, .refunds = true, .striped = true},
+        {"fixed, striped, 16 processes", QUIPU_ALGORITHM_FIXED, EXACT_AT, .workers = 16, .n_max = 1, .kills = true, .striped = true},
+        {"fixed, striped, several units", QUIPU_ALGORITHM_FIXED, EXACT_CALLER, .workers = 8, .n_max = 3, .refunds = true, .striped = true},
+        {"sliding, striped, 2 processes", QUIPU_ALGORITHM_SLIDING, EXACT_AT, .workers = 2, .n_max = 1, .kills = true, .striped = true},
+        {"sliding, striped, 16 processes", QUIPU_ALGORITHM_SLIDING, EXACT_AT, .workers = 16, .n_max = 1, .kills = true, .striped = true},
+        {"sliding, striped, a clock that leaps", QUIPU_ALGORITHM_SLIDING, EXACT_CALLER, .workers = 8, .n_max = 1, .leaps = true, .striped = true},
+        {"fixed, striped, a clock that leaps", QUIPU_ALGORITHM_FIXED, EXACT_CALLER, .workers = 8, .n_max = 1, .leaps = true, .refunds = true, .striped = true},
+        {"bucket, callers' times", QUIPU_ALGORITHM_BUCKET, EXACT_AT, .workers = 8, .n_max = 1},
+        {"bucket, with kills", QUIPU_ALGORITHM_BUCKET, EXACT_AT, .workers = 8, .n_max = 1, .kills = true},
     };
     uint64_t scale = qp_test_scale(), windows = 5 * scale < 50 ? 5 * scale : 50;
     uint64_t window_ms = scale * 100 < 1000 ? scale * 100 : 1000;
@@ -290,7 +322,7 @@ int main(int argc, char **argv)
         /* 10,000 of 100,000 in a second */
         terms = (struct exact_terms){window_ms * 10, window_ms, window_ms * 100};
         if (stages[i].leaps)
-            terms = (struct exact_terms){2, 100, 1};
+            terms = (struct exact_terms){stages[i].striped ? 40 : 2, 100, 1}; /* stripes are for more than a few units */
         for (uint64_t round = 0; round < (stages[i].leaps ? LEAP_ROUNDS * scale : 1); round++)
             run(&stages[i], windows);
         exact_report(ground, &stages[i], &terms);

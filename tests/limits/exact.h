@@ -5,7 +5,7 @@
 
 #include "limits.h"
 
-#define EXACT_WORKERS 8
+#define EXACT_WORKERS 16
 #define EXACT_WINDOWS 4096
 #define EXACT_BUCKET_WINDOWS                                                                                           \
     20 /* a bucket holds what this many windows refill: so much that nobody is idle until it is full */
@@ -36,9 +36,11 @@ struct exact_stage {
     const char *name;
     enum quipu_algorithm algorithm;
     enum exact_clock clock;
+    unsigned workers;
     bool kills;
     uint64_t n_max;
     bool refunds; /* half of what was taken is given back at once */
+    bool striped; /* the key has stripes */
     bool leaps;   /* EXACT_CALLER: workers move the time on, by a window, after a few calls */
 };
 

@@ -201,6 +201,68 @@ mutant window CLEAR_BEFORE_SEAL "-DSLIDING -DT0=2 -DR0=1 -DT1=2 -DR1=1"
 mutant window RESET_WITHOUT_CLEAR "-DWRAP -DLAST=2 -DRESETS=2 -DT0=3 -DR0=1 -DT1=0"
 mutant window RESET_CLEARS_BLINDLY "-DLAST=2 -DRESETS=2 -DRESETTERS=2 -DT0=3 -DR0=1 -DT1=0"
 
+# ---- limits over stripes
+right hot "-DT0=2 -DT1=1 -DT2=1"
+right hot "-DLAST=3 -DT0=2 -DR0=1 -DT1=2"
+right hot "-DSLIDING -DLAST=3 -DT0=2 -DR0=1 -DT1=2"
+right hot "-DSLIDING -DPROMOTED -DBEHIND -DLAST=4 -DT0=2 -DT1=2"
+right hot "-DPROMOTED -DRESETS=1 -DLAST=3 -DT0=2 -DR0=1 -DT1=1"
+right hot "-DF0=1 -DLAST=3 -DT0=1 -DR0=1 -DT1=1"
+right hot "-DPROMOTED -DLIMIT=3 -DOTHER=2 -DT0=2 -DT1=2 -DT2=1"
+right hot "-DLIMIT=3 -DOTHER=1 -DBACK -DT0=2 -DR0=1 -DT1=2"
+right hot "-DPROMOTED -DLIMIT=3 -DNEWS=2 -DT0=2 -DT1=2"
+right hot "-DSLIDING -DPROMOTED -DNEWS=1 -DLAST=3 -DT0=2 -DT1=2"
+if [ "$SCALE" -ge 2 ]; then
+    STORE=-DCOLLAPSE
+    right hot "-DSLIDING -DBEHIND -DLAST=4 -DT0=2 -DT1=2"
+    right hot "-DSLIDING -DRESETS=1 -DLAST=3 -DT0=2 -DT1=1"
+    right hot "-DF0=2 -DLAST=3 -DT0=2 -DR0=1 -DT1=2"
+    right hot "-DSLIDING -DPROMOTED -DLAST=3 -DT0=2 -DR0=1 -DT1=1 -DT2=1"
+    right hot "-DLIMIT=3 -DT0=2 -DR0=1 -DT1=2 -DR1=1 -DT2=1"
+    right hot "-DPROMOTED -DLIMIT=3 -DNEWS=2 -DT0=2 -DT1=2 -DT2=1"
+    right hot "-DLIMIT=3 -DOTHER=2 -DBACK -DLAST=4 -DT0=2 -DT1=2"
+    STORE=-DSFH
+fi
+total hot
+mutant hot FREEZE_EMPTIES "-DT0=3"
+mutant hot FROZEN_AGAIN "-DPROMOTED -DLIMIT=4 -DOTHER=5 -DBACK -DT0=2 -DT1=2"
+mutant hot ANY_LIMIT "-DPROMOTED -DLIMIT=3 -DOTHER=2 -DT0=2 -DT1=2"
+mutant hot NEWS_ON_STRIPES "-DPROMOTED -DLIMIT=3 -DNEWS=1 -DT0=2 -DT1=2"
+mutant hot OWN_ONLY "-DPROMOTED"
+mutant hot DEALT_ANEW "-DPROMOTED -DLIMIT=3 -DT0=3 -DR0=1 -DT1=3"
+mutant hot ROUND_UP "-DPROMOTED -DLIMIT=1"
+mutant hot IGNORE_SEAL "-DPROMOTED -DOTHER=3 -DT0=1 -DT1=3"
+mutant hot SEAL_ONE "-DPROMOTED -DOTHER=3 -DT0=1 -DT1=3"
+mutant hot SEAL_BLINDLY "-DPROMOTED -DOTHER=3 -DT0=1 -DT1=3"
+mutant hot RETAG_BLINDLY "-DPROMOTED -DLAST=4 -DT0=2 -DT1=2"
+mutant hot ROLL_BLINDLY "-DPROMOTED -DLAST=4 -DT0=2 -DT1=2"
+mutant hot SUM_TORN "-DPROMOTED -DLAST=4 -DR0=1 -DT1=2"
+mutant hot SUM_TWICE "-DPROMOTED -DRESETS=1 -DLAST=3"
+
+# ---- handles
+right handle "-DSWEEP"
+right handle "-DCHANGES=2 -DEPOCHS=3"
+right handle "-DAGENT -DSWEEP"
+right handle "-DADDERS=2 -DSWEEP -DEPOCHS=2"
+if [ "$SCALE" -ge 2 ]; then
+    STORE=-DCOLLAPSE
+    right handle "-DADDERS=2 -DSWEEP -DEPOCHS=3"
+    right handle "-DCHANGES=2 -DSWEEP -DEPOCHS=2"
+    right handle "-DADDERS=2 -DCHANGES=2 -DEPOCHS=1"
+    STORE=-DSFH
+fi
+total handle
+mutant handle EPOCH_BEFORE_SLOT "-DSWEEP"
+mutant handle NO_EPOCH "-DSWEEP"
+mutant handle NO_STRATEGY "-DCHANGES=1"
+mutant handle STATE_BEFORE_EPOCH "-DCHANGES=2"
+mutant handle KNOWN_WITHOUT_GENERATION "-DCHANGES=1 -DADDERS=2 -DEPOCHS=1"
+mutant handle END_WITHOUT_EPOCH "-DCHANGES=2"
+mutant handle END_OPEN "-DCHANGES=2"
+mutant handle END_EPOCH_FIRST "-DCHANGES=2"
+mutant handle AGENT_WAITS_FOR_NOBODY "-DAGENT"
+mutant handle NO_MEMBARRIER "-DSWEEP"
+
 # ---- eviction
 right evict "-DSTRANGER -DEVICTIONS=2"
 right evict "-DEVICTORS=2 -DKILLS=1 -DLIMIT=1"

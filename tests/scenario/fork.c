@@ -3,6 +3,8 @@
  * parent was doing. */
 #include "scenario.h"
 
+#include <pthread.h>
+
 static struct quipu *q;
 static struct quipu_counter counter;
 
@@ -165,6 +167,67 @@ static void a_child_may_wait_with_its_first_call(void)
     close_stage(1);
 }
 
+/* ---- slots that change hands -------------------------------------------------------------------------------------------- */
+
+/* So much by handle that the counter has stripes, and adds go the short way. */
+static void add_often(void)
+{
+    for (int i = 0; i < 5000; i++)
+        EXPECT_CODE(0, quipu_counter_add(&counter, 1));
+}
+
+static void *add_and_stay(void *arg)
+{
+    uint64_t *word = arg;
+    add_often();
+    qp_store_release(&word[2], (uintptr_t)worker());
+    scenario_tell(&word[1]);
+    scenario_await(&word[1], 2);
+    return NULL;
+}
+
+/* A thread of the child is the first that works there, and gets the slot that the parent's thread had, whose copy the child's
+ * first thread is. */
+static void let_another_go_first(void *arg)
+{
+    uint64_t *word = arg;
+    pthread_t thread;
+    scenario_await(word, 1);
+    EXPECT(pthread_create(&thread, NULL, add_and_stay, word) == 0);
+    scenario_await(&word[1], 1);
+    struct qp_worker *its = (struct qp_worker *)(uintptr_t)qp_load_acquire(&word[2]);
+    EXPECT(its->slot == q->view.slots);
+    add_often();
+    EXPECT(&qp_thread_last.thread->worker != its);
+    EXPECT(worker() != its);
+    scenario_tell(&word[1]);
+    EXPECT(pthread_join(thread, NULL) == 0);
+    EXPECT(scenario_total(q, "counter") == 15000);
+}
+
+static void a_slot_that_changes_hands(pid_t (*make)(scenario_body *, void *))
+{
+    uint64_t *word = scenario_shared(3 * sizeof *word);
+    open_stage();
+    add_often();
+    EXPECT(worker()->slot == q->view.slots);
+    pid_t child = make(let_another_go_first, word);
+    quipu_counter_close(&counter);
+    quipu_close(q);
+    scenario_tell(word);
+    scenario_join(child);
+}
+
+static void a_child_does_not_work_in_a_slot_of_its_threads(void)
+{
+    a_slot_that_changes_hands(scenario_fork);
+}
+
+static void nor_does_that_of_a_bare_clone(void)
+{
+    a_slot_that_changes_hands(bare_clone);
+}
+
 /* ---- forks inside a section --------------------------------------------------------------------------------------------- */
 
 static void forking_inside_a_section(pid_t (*make)(scenario_body *, void *))
@@ -208,6 +271,9 @@ int main(int argc, char **argv)
          so_are_those_of_a_clone_that_runs_no_fork_handlers},
         {"grandchildren are workers too", grandchildren_are_workers_too},
         {"a child may wait with its first call until its keys are gone", a_child_may_wait_with_its_first_call},
+        {"a child's first thread does not work in the slot of another that it had before the fork",
+         a_child_does_not_work_in_a_slot_of_its_threads},
+        {"nor does that of a bare clone", nor_does_that_of_a_bare_clone},
         {"a fork inside a section leaves the section to the parent", a_fork_inside_a_section},
         {"a bare clone inside a section leaves it to the parent too", a_clone_inside_a_section},
     };

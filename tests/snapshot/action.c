@@ -2,7 +2,9 @@
 /* action.c: one small function for each call of the library. */
 #include "action.h"
 
+#include "shm/entry.h"
 #include "shm/recover.h"
+#include "shm/stripe.h"
 
 static int64_t at(const struct action *action)
 {
@@ -25,10 +27,51 @@ int act_add_at(struct stage *stage, const struct action *action, int64_t *ended)
     return quipu_add_at(stage->q, key->bytes, key->byte_count, action->n, at(action));
 }
 
+static int add_many(struct stage *stage, const struct action *action, bool timed)
+{
+    struct stage_key keys[3];
+    struct quipu_add_request requests[3];
+    for (int i = 0; i < 3; i++) {
+        keys[i] = *stage_key(stage, i == 1 ? action->key : "chain2");
+        requests[i] = (struct quipu_add_request){
+            .struct_bytes = sizeof requests[i], .key = keys[i].bytes, .key_bytes = keys[i].byte_count, .n = action->n};
+    }
+    return timed ? quipu_add_many_at(stage->q, requests, 3, at(action)) : quipu_add_many(stage->q, requests, 3);
+}
+
+int act_add_many(struct stage *stage, const struct action *action, int64_t *ended)
+{
+    (void)ended;
+    return add_many(stage, action, false);
+}
+
+int act_add_many_at(struct stage *stage, const struct action *action, int64_t *ended)
+{
+    (void)ended;
+    return add_many(stage, action, true);
+}
+
 int act_counter_add(struct stage *stage, const struct action *action, int64_t *ended)
 {
     (void)ended;
     return quipu_counter_add(&stage->counter, action->n);
+}
+
+int act_promote(struct stage *stage, const struct action *action, int64_t *ended)
+{
+    int error = 0;
+    struct qp_worker *worker = qp_thread_worker(stage->q, &error);
+    (void)ended;
+    if (!worker)
+        return error;
+    const struct stage_key *name = stage_key(stage, action->key);
+    struct qp_key key = qp_key_make(worker->view, name->bytes, name->byte_count);
+    qp_grace_enter(worker->view, worker->slot);
+    struct qp_entry *entry = qp_table_find(worker->view, &key, &error);
+    if (entry && qp_entry_revive(worker->view, entry))
+        qp_stripe_promote(worker, entry, true);
+    qp_grace_exit(worker->slot);
+    return error;
 }
 
 int act_counter_add_at(struct stage *stage, const struct action *action, int64_t *ended)

@@ -7,7 +7,8 @@
 
 typedef int act_function(struct stage *stage, const struct action *action, int64_t *ended);
 
-act_function act_add, act_add_at, act_counter_add, act_counter_add_at, act_set, act_reset, act_delete, act_get;
+act_function act_add, act_add_at, act_counter_add, act_counter_add_at, act_set, act_reset, act_delete, act_get,
+    act_add_many, act_add_many_at, act_promote;
 act_function act_take, act_take_at, act_counter_take, act_counter_take_at, act_refund, act_take_many, act_take_many_at;
 act_function act_enter, act_leave, act_enter_leave, act_enter_by, act_leave_by, act_rules, act_holders, act_evict,
     act_seal; /* action_limits.c */
@@ -22,6 +23,9 @@ act_function act_open, act_open_name, act_close, act_open_close;
 #define ADD_AT(key, n, at_ms)   {act_add_at, key, n, at_ms} /* at_ms: from the stage's clock */
 #define COUNTER_ADD(key, n)     {act_counter_add, key, n, 0}  /* through stage->counter, which somebody opened */
 #define COUNTER_ADD_AT(key, n, at_ms) {act_counter_add_at, key, n, at_ms}
+#define ADD_MANY(key, n)        {act_add_many, key, n, 0}    /* to chain2, then to that key, then n more to chain2 */
+#define ADD_MANY_AT(key, n, at_ms) {act_add_many_at, key, n, at_ms}
+#define PROMOTE(key)            {act_promote, key, 0, 0}           /* gives a counter stripes */
 #define SET(key, value)         {act_set, key, value, 0}
 #define RESET(key)              {act_reset, key, 0, 0}
 #define DELETE(key)             {act_delete, key, 0, 0}
@@ -48,6 +52,7 @@ act_function act_open, act_open_name, act_close, act_open_close;
 #define RULES                   {act_rules, NULL, 0, 0}            /* the strategies of the scenes about limits */
 #define EVICT(key)              {act_evict, key, 0, 0}             /* all steps of an eviction */
 #define SEAL(key)               {act_seal, key, 0, 0}              /* what opening the next sliding window does first */
+#define RULES_OF(limit)          {act_rules, NULL, limit, 0}       /* the same, with so many units in each window */
 #define PUT(prefix, kind, window_ms) {act_strategy_put, prefix, kind, window_ms}
 #define DROP(prefix)            {act_strategy_drop, prefix, 0, 0}
 #define LOAD(rows)              {act_strategy_load, NULL, rows, 0} /* the first so many of a fixed list */

@@ -7,6 +7,7 @@
 #include "shm/entry.h"
 #include "shm/flight.h"
 #include "shm/recover.h"
+#include "shm/window.h"
 
 static int64_t at(const struct action *action)
 {
@@ -152,21 +153,22 @@ int act_leave_by(struct stage *stage, const struct action *action, int64_t *ende
 
 /* ---- strategies -------------------------------------------------------------------------------------------------- */
 
-#define LIMIT(...)                                                                                                     \
+#define LIMIT(units, ...)                                                                                                   \
     {                                                                                                                  \
         .struct_bytes = sizeof(struct quipu_strategy), .kind = QUIPU_KIND_LIMIT, .window_ms = STAGE_WINDOW_MS,         \
-        .limit = STAGE_LIMIT, .scope = QUIPU_SCOPE_HOST, __VA_ARGS__                                                   \
+        .limit = units, .scope = QUIPU_SCOPE_HOST, __VA_ARGS__                                                   \
     }
 
 int act_rules(struct stage *stage, const struct action *action, int64_t *ended)
 {
-    static const struct quipu_strategy_row rows[] = {
-        {"l:", 2, LIMIT(.algorithm = QUIPU_ALGORITHM_FIXED)},
-        {"s:", 2, LIMIT(.algorithm = QUIPU_ALGORITHM_SLIDING)},
-        {"b:", 2, LIMIT(.algorithm = QUIPU_ALGORITHM_BUCKET)},
-        {"h:", 2, LIMIT(.shadow = 1)},
-        {"deny:", 5, LIMIT(.overflow = QUIPU_OVERFLOW_DENY)},
-        {"allow:", 6, LIMIT(.overflow = QUIPU_OVERFLOW_ALLOW)},
+    const uint64_t limit = action->n ? (uint64_t)action->n : STAGE_LIMIT;
+    const struct quipu_strategy_row rows[] = {
+        {"l:", 2, LIMIT(limit, .algorithm = QUIPU_ALGORITHM_FIXED)},
+        {"s:", 2, LIMIT(limit, .algorithm = QUIPU_ALGORITHM_SLIDING)},
+        {"b:", 2, LIMIT(STAGE_LIMIT, .algorithm = QUIPU_ALGORITHM_BUCKET)},
+        {"h:", 2, LIMIT(STAGE_LIMIT, .shadow = 1)},
+        {"deny:", 5, LIMIT(STAGE_LIMIT, .overflow = QUIPU_OVERFLOW_DENY)},
+        {"allow:", 6, LIMIT(STAGE_LIMIT, .overflow = QUIPU_OVERFLOW_ALLOW)},
         {"c:",
          2,
          {.struct_bytes = sizeof(struct quipu_strategy),
@@ -187,7 +189,6 @@ int act_rules(struct stage *stage, const struct action *action, int64_t *ended)
           .shadow = 1,
           .scope = QUIPU_SCOPE_HOST}},
     };
-    (void)action;
     (void)ended;
     return quipu_strategy_load(stage->q, rows, sizeof rows / sizeof rows[0]);
 }
@@ -252,6 +253,8 @@ int act_seal(struct stage *stage, const struct action *action, int64_t *ended)
     (void)ended;
     if (!entry)
         return -ENOENT;
-    qp_or_seq(&entry->cell[stage_page->clock_ms / STAGE_WINDOW_MS & 1], QP_CELL_SEALED);
+    unsigned parity = stage_page->clock_ms / STAGE_WINDOW_MS & 1;
+    qp_striped_folded_cell(&stage->view, entry, parity);
+    qp_or_seq(&entry->cell[parity], QP_CELL_SEALED);
     return 0;
 }

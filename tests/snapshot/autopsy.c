@@ -54,6 +54,17 @@ bool autopsy_take(struct autopsy *autopsy, const struct stage *stage)
     return true;
 }
 
+/* By a view that knows of no growth yet: what was looked at before may have been a later state. */
+static void copy_taken(struct autopsy *autopsy)
+{
+    struct qp_view *view = &autopsy->view;
+    struct qp_identity identity;
+    memcpy(view->base, autopsy->raw.base, view->bytes);
+    memcpy(&identity, view->base, sizeof identity);
+    qp_view_init(view, view->base, &identity);
+    view->fence = true;
+}
+
 /* ---- the recoverer ----------------------------------------------------------------------------------------------- */
 
 static bool seize(void *context, uint32_t record)
@@ -197,7 +208,7 @@ bool autopsy_is_sound(struct autopsy *autopsy, uint32_t alive, uint32_t caller)
     struct qp_view *view = &autopsy->view;
     struct qp_worker worker;
     struct content at_last;
-    memcpy(view->base, autopsy->raw.base, view->bytes);
+    copy_taken(autopsy);
     autopsy->why[0] = 0;
     content_read(view, stage_page->clock_ms, alive | caller, &autopsy->seen);
     if (!check(autopsy, NULL, false, "before recovery"))
@@ -216,7 +227,7 @@ bool autopsy_is_sound(struct autopsy *autopsy, uint32_t alive, uint32_t caller)
 bool autopsy_rests(struct autopsy *autopsy, uint32_t alive)
 {
     struct qp_worker worker;
-    memcpy(autopsy->view.base, autopsy->raw.base, autopsy->view.bytes);
+    copy_taken(autopsy);
     if (!join(autopsy, alive, &worker))
         return unsound(autopsy, "no record or no slot for the recoverer");
     return recover_to_rest(autopsy, &worker, alive) &&

@@ -38,7 +38,7 @@ static void say_budget(struct content *out, const struct qp_view *view, const ch
     if (!row || row->kind != QP_KIND_LIMIT || row->limit == 0)
         return;
     const struct qp_entry *entry = qp_table_find(view, &key, &error);
-    if (is_present(entry) && qp_traits_make(row->kind, row->algorithm, row->window_ms) == entry->traits)
+    if (is_present(entry) && qp_traits_make(row->kind, row->algorithm, row->window_ms) == qp_traits_fixed(entry->traits))
         qp_limit_use(view, entry, now_ms, &use);
     else
         recall(view, &key, row, now_ms, &use);

@@ -43,7 +43,7 @@ static bool is_superseded(const struct qp_view *view, const struct qp_entry *ent
     uint32_t row = qp_strategy_match(view, word, key, entry->key_bytes);
     struct qp_rule rule;
     return row != QP_ROW_NONE && qp_strategy_rule(view, qp_strategy_table(view, word), row, &rule) &&
-           qp_traits_make(rule.kind, rule.algorithm, rule.window_ms) != entry->traits;
+           qp_traits_make(rule.kind, rule.algorithm, rule.window_ms) != qp_traits_fixed(entry->traits);
 }
 
 /* Units of a block that the living hold. */

@@ -5,7 +5,7 @@
 
 #include "shm/view.h"
 
-#define MARKS_ENTRIES_MAX 16
+#define MARKS_ENTRIES_MAX 32
 
 struct marks {
     bool told; /* there is an agent */

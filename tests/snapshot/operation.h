@@ -34,6 +34,16 @@ struct operation {
     const struct action *steps;
 };
 
+/* For the last field. */
+#define STEPS(...)                                                                                                     \
+    (const struct action[])                                                                                            \
+    {                                                                                                                  \
+        __VA_ARGS__,                                                                                                   \
+        {                                                                                                              \
+            NULL, NULL, 0, 0                                                                                           \
+        }                                                                                                              \
+    }
+
 extern const struct operation operation_table[], operation_limits[], operation_told[], operation_agent[];
 extern const unsigned operation_table_count, operation_limits_count, operation_told_count, operation_agent_count;
 

@@ -84,15 +84,6 @@ static void let_upkeep_be_due(struct stage *stage, const struct action *action)
 
 /* ---- calls of several changes --------------------------------------------------------------------------------------- */
 
-#define STEPS(...)                                                                                                     \
-    (const struct action[])                                                                                            \
-    {                                                                                                                  \
-        __VA_ARGS__,                                                                                                   \
-        {                                                                                                              \
-            NULL, NULL, 0, 0                                                                                           \
-        }                                                                                                              \
-    }
-
 #define EVICTS(key, then) STEPS(EVICT(key), then)
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
@@ -133,6 +124,25 @@ const struct operation operation_limits[] = {
     {"quipu_take", "sliding, after a reset", preset_taken_reset, TAKE("s:a", 2), 0, CHANGES, NULL, NULL},
     {"quipu_take_at", "sliding, next window", preset_taken, TAKE_AT("s:a", 2, WINDOW), 0, CHANGES, NULL,
         STEPS(SEAL("s:a"), TAKE_AT("s:a", 2, WINDOW))},
+
+    /* over stripes */
+    {"quipu_take", "promotes", preset_taken, PROMOTE("l:a"), 0, SAME, NULL, NULL},
+    {"quipu_add", "promoted, deals", preset_promoted, ADD("l:a", 2), 0, CHANGES, NULL, NULL},
+    {"quipu_take", "promoted, sliding, deals", preset_promoted, TAKE("s:a", 2), 0, CHANGES, NULL, NULL},
+    {"quipu_take", "dealt", preset_dealt, TAKE("l:a", 2), 0, CHANGES, NULL, NULL},
+    {"quipu_take", "dealt, more than a share", preset_dealt, TAKE("l:a", 99990), 0, CHANGES, NULL, NULL},
+    {"quipu_take", "dealt, more than is left", preset_dealt, TAKE("l:a", 99999), 1, CHANGES, NULL, NULL},
+    {"quipu_take", "dealt, more than the limit", preset_dealt, TAKE("l:a", 100001), 1, CHANGES, NULL, NULL},
+    {"quipu_take", "dealt, a look", preset_dealt, PEEK("l:a"), 0, SAME, NULL, NULL},
+    {"quipu_take", "dealt, by a lower limit", preset_dealt_lowered, TAKE("l:a", 3), 0, CHANGES, NULL, NULL},
+    {"quipu_take", "dealt, refused by a lower limit", preset_dealt_lowered, TAKE("s:a", 4), 1, CHANGES, NULL, NULL},
+    {"quipu_take_at", "dealt, next window but one", preset_dealt, TAKE_AT("l:a", 2, 2 * WINDOW), 0, CHANGES, NULL, NULL},
+    {"quipu_take_at", "dealt, sliding, next window", preset_dealt, TAKE_AT("s:a", 2, WINDOW), 0, CHANGES, NULL,
+        STEPS(SEAL("s:a"), TAKE_AT("s:a", 2, WINDOW))},
+    {"quipu_refund", "dealt", preset_dealt, REFUND("l:a", 2), 0, CHANGES, take_two, NULL},
+    {"quipu_reset", "dealt", preset_dealt, RESET("l:a"), 0, CHANGES, NULL, NULL},
+    {"quipu_delete", "dealt", preset_dealt, DELETE("l:a"), 0, CHANGES, NULL, NULL},
+    {"quipu_delete", "dealt, sliding", preset_dealt, DELETE("s:a"), 0, CHANGES, NULL, NULL},
 
     /* buckets */
     {"quipu_take", "bucket, new key", preset_taken, TAKE("b:b", 2), 0, CHANGES, NULL, NULL},

@@ -58,7 +58,7 @@ static void on_alarm(int signal_number)
 
 static void restore(struct duel *duel)
 {
-    memcpy(duel->stage.view.base, duel->image, duel->stage.view.bytes);
+    stage_rewind(&duel->stage, duel->image);
     stage_page->clock_ms = duel->clock_ms;
     duel->stage.memory = duel->memory;
 }

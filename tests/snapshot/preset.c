@@ -38,6 +38,13 @@ void preset_nearly_full(struct stage *stage)
     fill_entries(stage, 7);
 }
 
+void preset_growing(struct stage *stage)
+{
+    stage_begin_growing(stage);
+    preset_chain(stage);
+    fill_entries(stage, STAGE_COUNTERS - 3);
+}
+
 void preset_full_deleted(struct stage *stage)
 {
     preset_full(stage);
@@ -70,6 +77,26 @@ void preset_remove_until(struct stage *stage, const char *name, enum qp_word_sta
             preset_pass_grace(stage);
     }
     qp_test_must(-EINVAL, "the key is not on its way out");
+}
+
+void preset_striped(struct stage *stage)
+{
+    preset_chain(stage);
+    RUN(stage, PROMOTE("chain3"));
+    RUN(stage, ADD("chain3", 7));
+}
+
+void preset_striped_deleted(struct stage *stage)
+{
+    preset_striped(stage);
+    RUN(stage, DELETE("chain3"));
+}
+
+void preset_striped_closing(struct stage *stage)
+{
+    preset_striped_deleted(stage);
+    preset_remove_until(stage, "chain3", QP_STATE_CLOSING, true);
+    preset_pass_grace(stage);
 }
 
 void preset_deleted(struct stage *stage)

@@ -19,6 +19,9 @@ preset_function preset_full, preset_nearly_full, preset_full_deleted;
  * section. It lives. */
 preset_function preset_blocks_held, preset_tables_held;
 
+/* The chain, where chain3 has stripes and some of its count in them; deleted, too; and a grace period after it was stamped. */
+preset_function preset_striped, preset_striped_deleted, preset_striped_closing;
+
 /* The chain, with chain3 deleted; and then further on its way out. */
 preset_function preset_deleted, preset_closing, preset_closing_stamped, preset_closing_old, preset_dead, preset_marked,
     preset_retired, preset_retired_old;
@@ -50,10 +53,14 @@ preset_function preset_strategies_full;
  * a strategy table; while emptying an entry; between freeing a thing and its hint. */
 preset_function preset_died_filling, preset_died_with_key_block, preset_died_published, preset_died_setting,
     preset_died_resetting, preset_died_before_retiring, preset_died_in_strategy, preset_died_emptying,
-    preset_died_before_hint;
+    preset_died_before_hint, preset_died_promoting, preset_died_promoted;
 
 /* Every slot held by the dead; every record too. */
 preset_function preset_dead_slots, preset_dead_records;
+
+/* A segment that grows, full: the chain and five more. A helper that died while it linked heads into the list, after it had
+ * grown; one that lives, and stands still there. */
+preset_function preset_growing, preset_died_linking, preset_stalled_linking;
 
 /* The chain and a helper that lives, and stands still: in a section with an entry and a key block claimed; right
  * after publishing an entry; in a section, having found chain3. */
@@ -67,6 +74,9 @@ preset_function preset_rules, preset_rules_full;
 /* l:a (fixed) and s:a (sliding): 4 in the window before, 3 in this one; b:a (bucket): 3; h:a (shadow): 9. Reset since, 1 taken after that. All
  * used up. A window later, and what a take of s:a leaves that dies between sealing the window before and opening its own. */
 preset_function preset_taken, preset_taken_reset, preset_spent, preset_taken_later, preset_died_sealing;
+/* Limits with stripes: not dealt to them yet; dealt, with units taken from a stripe; two more taken by
+ * stage->memory.verdict; the limit lowered since. */
+preset_function preset_promoted, preset_dealt, preset_dealt_and_took, preset_dealt_lowered;
 
 /* The same with the last units taken, by stage->memory.verdict: of l:a; of s:a. */
 preset_function preset_took_all, preset_took_all_sliding;

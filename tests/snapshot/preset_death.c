@@ -106,6 +106,13 @@ static bool table_published(const struct stage *stage)
     return block_state(stage, (uint32_t)stage->view.header->strategy) == QP_STATE_CLAIMED;
 }
 
+/* In the middle of a slice of heads. */
+static bool linking(const struct stage *stage)
+{
+    const struct qp_header *header = stage->view.header;
+    return header->heads_reserved > header->heads_linked && stage->view.buckets[header->heads_linked + 3] != 0;
+}
+
 static bool is_half_empty(const struct stage *stage, const struct qp_entry *entry)
 {
     (void)stage;
@@ -115,6 +122,25 @@ static bool is_half_empty(const struct stage *stage, const struct qp_entry *entr
 static bool emptying(const struct stage *stage)
 {
     return any_entry(stage, QP_STATE_CLAIMED, is_half_empty);
+}
+
+static bool set_claimed(const struct stage *stage)
+{
+    const struct qp_class *k = &stage->view.class_of[QP_CLASS_STRIPES];
+    uint32_t claimed = 0;
+    for (uint32_t i = 0; i < k->count; i++)
+        claimed += qp_state_of(k->states[i]) == QP_STATE_CLAIMED;
+    return claimed == 1;
+}
+
+static bool names_claim(const struct stage *stage, const struct qp_entry *entry)
+{
+    return block_state(stage, (uint32_t)entry->traits) == QP_STATE_CLAIMED;
+}
+
+static bool set_published(const struct stage *stage)
+{
+    return any_entry(stage, QP_STATE_LIVE, names_claim);
 }
 
 static bool free_but_hinted(const struct stage *stage)
@@ -210,6 +236,18 @@ void preset_died_emptying(struct stage *stage)
     preset_die(stage, (struct action)SWEEP_ENTRIES, emptying);
 }
 
+void preset_died_promoting(struct stage *stage)
+{
+    preset_chain(stage);
+    preset_die(stage, (struct action)PROMOTE("chain3"), set_claimed);
+}
+
+void preset_died_promoted(struct stage *stage)
+{
+    preset_chain(stage);
+    preset_die(stage, (struct action)PROMOTE("chain3"), set_published);
+}
+
 void preset_died_before_hint(struct stage *stage)
 {
     preset_reset_twice(stage);
@@ -283,4 +321,16 @@ void preset_tables_held(struct stage *stage)
         error = action_run(stage, (struct action)PUT("x:", QUIPU_KIND_COUNTER, 0));
     qp_test_must(error == -QUIPU_EFULL ? 0 : error, "using up the tables");
     stage_advance_ms(stage, 1000);
+}
+
+void preset_died_linking(struct stage *stage)
+{
+    preset_growing(stage);
+    preset_die(stage, (struct action)ADD("full7", 1), linking);
+}
+
+void preset_stalled_linking(struct stage *stage)
+{
+    preset_growing(stage);
+    stall(stage, (struct action)ADD("full7", 1), linking);
 }

@@ -37,6 +37,36 @@ void preset_taken(struct stage *stage)
     RUN(stage, TAKE("l:a", 3));
 }
 
+#define MANY_UNITS 100000 /* worth dealing, on however many CPUs */
+
+void preset_promoted(struct stage *stage)
+{
+    RUN(stage, RULES_OF(MANY_UNITS));
+    RUN(stage, TAKE("l:a", 4));
+    RUN(stage, TAKE("s:a", 4));
+    RUN(stage, PROMOTE("l:a"));
+    RUN(stage, PROMOTE("s:a"));
+}
+
+void preset_dealt(struct stage *stage)
+{
+    preset_promoted(stage);
+    RUN(stage, ADD("l:a", 3)); /* a take that meets nobody goes on with the one word */
+    RUN(stage, TAKE("s:a", 3));
+}
+
+void preset_dealt_and_took(struct stage *stage)
+{
+    preset_dealt(stage);
+    RUN(stage, TAKE("l:a", 2));
+}
+
+void preset_dealt_lowered(struct stage *stage)
+{
+    preset_dealt(stage);
+    RUN(stage, RULES_OF(STAGE_LIMIT));
+}
+
 void preset_taken_reset(struct stage *stage)
 {
     preset_taken(stage);

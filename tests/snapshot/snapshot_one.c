@@ -54,17 +54,17 @@ static bool run_planted(void)
 /* snapshot_one LIBRARY NM [ROWS THAT CONTAIN THIS] */
 int main(int count, char **argument)
 {
-    if (count < 3) {
-        fprintf(stderr, "usage: snapshot_one LIBRARY NM [ROWS]\n");
+    const char *only = count % 2 == 0 ? argument[count - 1] : NULL;
+    if (count < 2 || count > 4) {
+        fprintf(stderr, "usage: snapshot_one [LIBRARY NM] [ROWS THAT CONTAIN THIS]\n");
         return 2;
     }
-    const char *only = count > 3 ? argument[3] : NULL;
     struct tally total = {0};
     stage_program_begin();
-    bool complete = names_complete(argument[1], argument[2]);
+    bool complete = count < 3 || names_complete(argument[1], argument[2]);
     run_table(only, &total);
     names_run(&total);
-    bool seen = run_planted();
+    bool seen = only || run_planted();
     printf("%llu crash points (instructions), %llu distinct states recovered, %llu unsound\n",
            (unsigned long long)total.steps, (unsigned long long)total.states, (unsigned long long)total.unsound);
     if (!only && total.steps < CRASH_POINTS_MIN) {

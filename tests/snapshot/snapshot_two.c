@@ -104,7 +104,7 @@ int main(int count, char **argument)
     stage_program_begin();
     uint64_t wrong = run_pairs(only, &places) + run_triples(only, &combinations);
     uint64_t unsound = run_kills(only, &kills);
-    bool seen = run_planted();
+    bool seen = only || run_planted();
     printf("one stopped at %llu places, two at %llu combinations: %llu findings; killed at %llu places: %llu unsound\n",
            (unsigned long long)places, (unsigned long long)combinations, (unsigned long long)wrong,
            (unsigned long long)kills, (unsigned long long)unsound);

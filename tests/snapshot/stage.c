@@ -130,11 +130,14 @@ static void drop_name(struct stage *stage)
     stage->path[0] = name_in_use[0] = 0;
 }
 
-void stage_begin(struct stage *stage, bool named)
+static void begin(struct stage *stage, bool named, uint32_t counters_max)
 {
     static unsigned number;
-    struct quipu_create_options options = {
-        .struct_bytes = sizeof options, .counters = 8, .threads = 4, .strategy_bytes = 4096};
+    struct quipu_create_options options = {.struct_bytes = sizeof options,
+                                           .counters = STAGE_COUNTERS,
+                                           .counters_max = counters_max,
+                                           .threads = 4,
+                                           .strategy_bytes = 4096};
     char name[64];
     memset(stage, 0, sizeof *stage);
     stage_page->clock_ms = STAGE_CLOCK_MS;
@@ -158,6 +161,20 @@ void stage_begin(struct stage *stage, bool named)
     choose_chain(stage);
 }
 
+void stage_begin(struct stage *stage, bool named)
+{
+    begin(stage, named, STAGE_COUNTERS);
+}
+
+void stage_begin_growing(struct stage *stage)
+{
+    bool opened = stage->q != NULL;
+    stage_end(stage);
+    begin(stage, false, STAGE_COUNTERS_MAX);
+    if (opened)
+        stage->q = stage_open(stage);
+}
+
 void stage_end(struct stage *stage)
 {
     if (stage->stalled) {
@@ -170,6 +187,14 @@ void stage_end(struct stage *stage)
     qp_segment_detach(&stage->view);
     close(stage->fd);
     memset(stage, 0, sizeof *stage);
+}
+
+void stage_rewind(struct stage *stage, const void *image)
+{
+    memcpy(stage->view.base, image, stage->view.bytes);
+    qp_view_init(&stage->view, stage->view.base, &stage->identity);
+    if (stage->q)
+        qp_view_init(&stage->q->view, stage->q->view.base, &stage->identity);
 }
 
 struct quipu *stage_open(const struct stage *stage)

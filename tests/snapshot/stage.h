@@ -63,6 +63,15 @@ struct stage {
 void stage_begin(struct stage *stage, bool named);
 void stage_end(struct stage *stage);
 
+/* Begins again with a segment that grows, to three times as many entries; opened by this program, if it was before. */
+#define STAGE_COUNTERS 8
+#define STAGE_COUNTERS_MAX 24
+void stage_begin_growing(struct stage *stage);
+
+/* Puts the bytes back that it had once. No segment becomes smaller by itself: this program's views forget what it has grown
+ * to since. */
+void stage_rewind(struct stage *stage, const void *image);
+
 /* Opens the segment once more, through its descriptor. */
 struct quipu *stage_open(const struct stage *stage);
 

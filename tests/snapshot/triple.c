@@ -39,7 +39,7 @@ static const enum event orders[][EVENTS] = {
 
 static void restore(struct party *party)
 {
-    memcpy(party->stage.view.base, party->image, party->stage.view.bytes);
+    stage_rewind(&party->stage, party->image);
     stage_page->clock_ms = party->clock_ms;
 }
 

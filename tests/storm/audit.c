@@ -328,7 +328,7 @@ static void settle(struct quipu *q)
 }
 
 struct census {
-    uint64_t all, private_;
+    uint64_t all, private_, fresh;
 };
 
 static int count_key(const struct quipu_item *item, void *arg)
@@ -336,6 +336,7 @@ static int count_key(const struct quipu_item *item, void *arg)
     struct census *census = arg;
     census->all++;
     census->private_ += ((const char *)item->key)[0] == 'p';
+    census->fresh += ((const char *)item->key)[0] == 'n';
     return 0;
 }
 
@@ -352,11 +353,15 @@ static void audit_private(struct quipu *q, struct storm_findings *findings)
             findings->keys_exact++;
         }
     }
+    uint64_t made = storm_fresh_verify(q);
+    findings->keys_exact += made;
     int result = quipu_each(q, NULL, 0, count_key, &census);
     if (result)
         storm_fail("a walk returned %d: %s", result, quipu_error(result));
     if (census.private_ != there)
         storm_fail("a walk found %" PRIu64 " private keys, and there are %" PRIu64, census.private_, there);
+    if (census.fresh != made)
+        storm_fail("a walk found %" PRIu64 " fresh keys, and there are %" PRIu64, census.fresh, made);
     struct quipu_stat stat;
     quipu_stat(q, &stat);
     if (stat.counters_used != census.all)

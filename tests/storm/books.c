@@ -61,6 +61,12 @@ uint32_t storm_private_name(uint32_t hand, uint32_t number, uint64_t life, uint8
     return pad_name(name, (uint32_t)head, name_bytes(number));
 }
 
+uint32_t storm_fresh_name(uint32_t hand, uint32_t number, uint8_t name[STORM_KEY_BYTES_MAX])
+{
+    int head = snprintf((char *)name, STORM_KEY_BYTES_MAX, "n/%u/%u.", hand, number);
+    return pad_name(name, (uint32_t)head, name_bytes(number));
+}
+
 /* ---- opening -------------------------------------------------------------------------------------------------------- */
 
 void storm_books_open(uint64_t seed)

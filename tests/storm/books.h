@@ -25,6 +25,7 @@
 #define STORM_HANDS (STORM_WORKERS * STORM_HANDS_PER_WORKER)
 #define STORM_BOOKS (STORM_HANDS + 1) /* the last is the parent's: what is known for certain since the last audit */
 #define STORM_PRIVATE_KEYS 34         /* of one hand */
+#define STORM_FRESH_KEYS 1000         /* of one hand, at most, in a segment that grows */
 #define STORM_KEY_BYTES_MAX 1024
 
 /* What is done to a key that several hands share. */
@@ -110,6 +111,7 @@ struct storm_hand {
     uint64_t cut[STORM_OPS]; /* calls in which this hand was killed; written by the parent */
     uint64_t adds;           /* acknowledged, in number */
     uint64_t full;           /* calls refused for want of room */
+    uint32_t fresh;          /* keys that this hand has made for good; the next one may be there as well */
     struct storm_tally tally[STORM_ACCOUNTS];
     struct storm_private private_[STORM_PRIVATE_KEYS];
 };
@@ -120,6 +122,7 @@ struct storm_books {
     uint64_t steps;        /* of the parent, beside the hands' calls: for the watchdog */
     uint64_t window_first; /* number of the window in which this stretch's limits start */
     uint64_t cut_window;   /* the same for STORM_WINDOW_CUT: far ahead of the clock */
+    bool grows;            /* the segment can, so keys are made for good in it */
     pid_t parent;
     pid_t worker[STORM_WORKERS]; /* 0: none */
     uint64_t failing;            /* 1: a failure is being written, 2: it is there */
@@ -148,6 +151,7 @@ struct storm_ceiling storm_ceiling(uint32_t account);
 
 /* A private key's name. Its hand and number can be read off its beginning. */
 uint32_t storm_private_name(uint32_t hand, uint32_t number, uint64_t life, uint8_t name[STORM_KEY_BYTES_MAX]);
+uint32_t storm_fresh_name(uint32_t hand, uint32_t number, uint8_t name[STORM_KEY_BYTES_MAX]);
 static inline bool storm_private_is_register(uint32_t number)
 {
     return number % 4 == 3;

@@ -32,6 +32,7 @@ void storm_summary_add(struct storm_summary *summary, struct quipu *q)
     summary->recovered_sections += stat.recovered_sections;
     summary->recovered_blocks += stat.recovered_blocks;
     summary->completed_steps += stat.completed_steps;
+    summary->growths += stat.growths;
     for (int i = 0; i < STORM_HANDS; i++) {
         const struct storm_hand *book = &storm_books->hand[i];
         summary->full += book->full;
@@ -74,8 +75,9 @@ void storm_summary_print(const struct storm_summary *s, double seconds)
     print_share("resets cut short, and made", f->cuts_made, f->cuts_in_doubt);
     print_row("units ended by resets and deletes", f->units_cut);
     print_row("checks beside living workers", f->checks);
+    print_row("growths of segments", s->growths);
     print_row("audits of the settled segment", f->audits);
-    print_row("  private keys found exact", f->keys_exact);
+    print_row("  private and fresh keys found exact", f->keys_exact);
     printf("  %-58s %12.1f\n", "seconds", seconds);
 }
 

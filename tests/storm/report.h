@@ -15,6 +15,7 @@ struct storm_summary {
     uint64_t adds;    /* acknowledged */
     uint64_t done[STORM_OPS], cut[STORM_OPS];
     uint64_t recovered_processes, recovered_sections, recovered_blocks, completed_steps; /* by quipu_stat */
+    uint64_t growths;
     struct storm_findings findings;
 };
 

@@ -29,7 +29,19 @@ int64_t storm_account_now_ms(uint32_t account)
     return (int64_t)((window + a->windows_ahead) * STORM_WINDOW_MS + STORM_WINDOW_MS / 2);
 }
 
-static int add_by(struct storm_life *life, uint32_t account, int64_t n, bool by_handle)
+enum add_way { BY_KEY, BY_HANDLE, IN_PARTS, ADD_WAYS };
+
+/* One key in a list: what a kill leaves undone of it is between nothing and n, as with one add. */
+static int add_in_parts(struct quipu *q, const struct storm_account *a, int64_t n, int64_t now_ms)
+{
+    struct quipu_add_request requests[3];
+    for (int i = 0; i < 3; i++)
+        requests[i] = (struct quipu_add_request){.struct_bytes = sizeof requests[i], .key = a->key, .key_bytes = a->key_bytes,
+                                                 .n = i < 2 ? n / 3 : n - n / 3 * 2};
+    return quipu_add_many_at(q, requests, 3, now_ms);
+}
+
+static int add_by(struct storm_life *life, uint32_t account, int64_t n, enum add_way way)
 {
     const struct storm_account *a = &storm_books->account[account];
     bool timed = a->family == STORM_WINDOW || a->family == STORM_WINDOW_CUT;
@@ -37,7 +49,9 @@ static int add_by(struct storm_life *life, uint32_t account, int64_t n, bool by_
     /* A clock that is two windows behind meets the newer window in the cell, and counts there. */
     if (a->family == STORM_WINDOW && a->windows_ahead && storm_pick(life, 4) == 0)
         now_ms -= 2 * STORM_WINDOW_MS;
-    if (by_handle)
+    if (way == IN_PARTS)
+        return add_in_parts(life->q, a, n, now_ms);
+    if (way == BY_HANDLE)
         return timed ? quipu_counter_add_at(&life->handle[account], n, now_ms)
                      : quipu_counter_add(&life->handle[account], n);
     return timed ? quipu_add_at(life->q, a->key, a->key_bytes, n, now_ms) : quipu_add(life->q, a->key, a->key_bytes, n);
@@ -48,11 +62,12 @@ static void add_to(struct storm_life *life, enum storm_family family)
     uint32_t account = storm_pick_account(life, family);
     struct storm_tally *tally = tally_of(life, account);
     uint64_t n = family == STORM_CUT || family == STORM_DIE ? storm_amount(life) : 1 + storm_pick(life, 9);
-    bool by_handle = storm_pick(life, 2) != 0;
+    /* Where an add may be refused, it has to be refused whole. */
+    enum add_way way = (enum add_way)storm_pick(life, family == STORM_DIE ? IN_PARTS : ADD_WAYS);
     storm_enter(life, STORM_OP_ADD, account, n);
     storm_write(&tally->begun, tally->begun + n);
     storm_fence();
-    int result = add_by(life, account, (int64_t)n, by_handle);
+    int result = add_by(life, account, (int64_t)n, way);
     if (storm_refused(life, result, 0, "add")) {
         if (family != STORM_DIE)
             storm_fail("hand %u: an add to a key that exists was refused for want of room", life->hand);

@@ -7,6 +7,7 @@
  *     what nobody else touches is what it was before the call that was cut short, or what it was to be after   (private.c)
  *     nobody waits for the dead or the stopped: the others go on                     (the watchdog, and each stop)
  *     the segment is sound beside the living, and whole after the dead were cleaned up after            (audit.c)
+ *     a segment that can grow does so under the kills, and refuses nothing             (fresh.c, demand_growth)
  *
  *     storm [--seed N] [--kills N]        default: 6,000 kills times $QUIPU_TEST_SCALE, another seed each time
  *
@@ -36,14 +37,20 @@
 #define ADDS_PER_KILL_MIN 50 /* 20,000 kills: 1,000,000 acknowledged adds */
 #define KILLS_PER_AUDIT 250
 #define KILLS_PER_CHECK 50
+#define KILLS_PER_ROUND 6000 /* over all stages: in each round the segments that grow begin small again */
+#define GROWTHS_MIN 4
 #define STRETCH_SECONDS_MAX 15 /* the limits' fixed windows must stay near the clock */
 
 /* Half of the kills are on a segment whose writers use membarrier, half on one whose readers fence for themselves. In a tight one
- * everything is reused at once, and room often runs out; in a roomy one more inserts and resets go through. */
+ * everything is reused at once, and room often runs out; in a roomy one more inserts and resets go through; one that begins small grows,
+ * and is far from full in the end. */
+#define GROWS_TO 100000
 static const struct stage {
     bool fence;
     uint32_t counters;
-} stages[] = {{false, 700}, {true, 2500}, {true, 700}, {false, 2500}};
+    uint32_t counters_max; /* 0: it does not grow */
+} stages[] = {{false, 700, 0}, {true, 2500, 0}, {false, 64, GROWS_TO}, {true, 700, 0}, {false, 2500, 0}, {true, 64, GROWS_TO}};
+_Static_assert(STORM_FRESH_KEYS * STORM_HANDS < GROWS_TO / 2, "it is never full");
 #define STAGES (sizeof stages / sizeof *stages)
 
 struct storm {
@@ -239,12 +246,13 @@ static void open_storm(struct storm *storm, const struct stage *stage)
 {
     char path[160];
     const char *name = qp_test_name("storm");
-    storm->q = qp_test_segment(name, stage->counters, STORM_HANDS + 4, stage->fence);
+    storm->q = qp_test_segment_that_grows(name, stage->counters, stage->counters_max, STORM_HANDS + 4, stage->fence);
     snprintf(path, sizeof path, "/dev/shm/quipu.%s", name);
     storm->fd = open(path, O_RDWR | O_CLOEXEC);
     if (storm->fd < 0 || unlink(path))
         storm_fail("%s: %s", path, strerror(errno));
     storm_books_clear();
+    storm_books->grows = stage->counters_max != 0;
     struct quipu_strategy limit = {
         .struct_bytes = sizeof limit, .kind = QUIPU_KIND_LIMIT, .window_ms = STORM_WINDOW_MS};
     qp_test_must(quipu_strategy_put(storm->q, "l/", 2, &limit), "strategy");
@@ -289,6 +297,26 @@ static void run_stretch(struct storm *storm, uint64_t kills_until)
     storm_audit(storm->q, &storm->summary.findings);
 }
 
+/* After the last audit, which leaves nothing undone. Whoever met no room has grown the segment instead of being refused, or of evicting
+ * somebody, and all heads of lists are linked that it is to have. */
+static void demand_growth(struct storm *storm, uint64_t kills)
+{
+    struct quipu_stat stat;
+    uint64_t full = 0, made = 0;
+    qp_test_must(quipu_stat(storm->q, &stat), "stat");
+    for (uint32_t hand = 0; hand < STORM_HANDS; hand++) {
+        full += storm_books->hand[hand].full;
+        made += storm_books->hand[hand].fresh;
+    }
+    if (full || stat.evicted || stat.growths_refused)
+        storm_fail("%" PRIu64 " calls were refused for want of room, %" PRIu64 " keys evicted, in a segment of %" PRIu64
+                   " counters that can grow to %" PRIu64, full, stat.evicted, stat.counters, stat.counters_max);
+    if (storm->q->view.bucket_mask + UINT64_C(1) != qp_layout_heads((uint32_t)stat.counters))
+        storm_fail("%u lists for %" PRIu64 " counters, and nobody links more", storm->q->view.bucket_mask + 1, stat.counters);
+    if (kills >= KILLS_PER_AUDIT && stat.growths < GROWTHS_MIN)
+        storm_fail("the storm itself: %" PRIu64 " growths, and %" PRIu64 " keys were made for good", stat.growths, made);
+}
+
 static void run_stage(struct storm *storm, const struct stage *stage, uint64_t kills)
 {
     struct quipu_stat stat;
@@ -297,10 +325,12 @@ static void run_stage(struct storm *storm, const struct stage *stage, uint64_t k
     while (storm->summary.kills < until)
         run_stretch(storm, until);
     storm_summary_add(&storm->summary, storm->q);
+    if (stage->counters_max)
+        demand_growth(storm, kills);
     qp_test_must(quipu_stat(storm->q, &stat), "stat");
-    printf("%s, %u counters: sound; %" PRIu64 " kills so far, %" PRIu64
+    printf("%s, %" PRIu64 " counters after %" PRIu64 " growths: sound; %" PRIu64 " kills so far, %" PRIu64
            " refusals for want of room here, grace epoch %" PRIu64 "\n",
-           stat.fence ? "readers fence" : "writers use membarrier", stage->counters, storm->summary.kills,
+           stat.fence ? "readers fence" : "writers use membarrier", stat.counters, stat.growths, storm->summary.kills,
            stat.full_refusals, stat.grace_epoch);
     fflush(stdout); /* or the next children would inherit it unwritten */
     quipu_close(storm->q);
@@ -349,8 +379,9 @@ int main(int argc, char **argv)
     struct storm storm = {.random = seed, .kills_planned = kills};
     storm_books_open(seed);
     storm_watchdog_start();
-    for (size_t i = 0; i < STAGES; i++)
-        run_stage(&storm, &stages[i], kills * (i + 1) / STAGES - kills * i / STAGES);
+    uint64_t turns = STAGES * ((kills + KILLS_PER_ROUND - 1) / KILLS_PER_ROUND);
+    for (uint64_t i = 0; i < turns; i++)
+        run_stage(&storm, &stages[i % STAGES], kills * (i + 1) / turns - kills * i / turns);
     storm_summary_print(&storm.summary, (double)(clock_ns() - start_ns) / 1e9);
     demand_a_storm(&storm.summary);
     return 0;

@@ -48,7 +48,8 @@ static void strategy_step(struct storm_life *life)
     storm_enter(life, STORM_OP_STRATEGY, STORM_ITEM_NONE, 0);
     int result = random >> 32 & 3 ? quipu_strategy_put(life->q, prefix, (size_t)prefix_bytes, &strategy)
                                   : quipu_strategy_drop(life->q, prefix, (size_t)prefix_bytes);
-    storm_refused(life, result, -ENOENT, "a change of strategy");
+    /* Tables do not grow: with one reader stopped after the other, all of them wait for a grace period now and then. */
+    storm_refused(life, result, storm_books->grows && result == -QUIPU_EFULL ? result : -ENOENT, "a change of strategy");
     storm_leave(life);
 }
 
@@ -82,7 +83,7 @@ static const struct {
     {10, storm_window_get},   {20, storm_window_cut_add},  {10, storm_window_cut_reset}, {340, storm_private_change},
     {2, storm_private_each},  {20, fickle_step},           {1, strategy_step},           {6, upkeep_step},
     {1, stat_step},           {60, storm_limit_take},      {60, storm_limit_roll},       {20, storm_limit_many},
-    {40, storm_limit_enter},
+    {40, storm_limit_enter},  {30, storm_fresh_make},      {20, storm_fresh_get},
 };
 
 static storm_step *pick_step(struct storm_life *life)
@@ -104,6 +105,7 @@ static storm_step *pick_step(struct storm_life *life)
 static void take_bursts(struct storm_life *life, uint64_t bursts)
 {
     storm_private_resolve(life->q, life->hand);
+    storm_fresh_resolve(life->q, life->hand);
     storm_leave(life); /* joining is over */
     for (uint64_t burst = 0; burst < bursts; burst++) {
         storm_write(&life->book->bursts, life->book->bursts + 1);

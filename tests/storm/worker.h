@@ -26,6 +26,7 @@ storm_step storm_grow_add, storm_grow_get, storm_cut_add, storm_cut_reset, storm
     storm_die_delete, storm_die_get, storm_register_set, storm_register_delete, storm_register_get, storm_window_add,
     storm_window_get, storm_window_cut_add, storm_window_cut_reset; /* shared.c */
 storm_step storm_private_change, storm_private_each;                /* private.c */
+storm_step storm_fresh_make, storm_fresh_get;                       /* fresh.c */
 storm_step storm_limit_take, storm_limit_roll, storm_limit_many, storm_limit_enter; /* limit.c */
 
 /* One of a family's accounts, and the time at which calls on an account are made in this stretch (limits). */
@@ -34,6 +35,12 @@ int64_t storm_account_now_ms(uint32_t account);
 
 /* A successor finds out what became of the call that its predecessor died in. */
 void storm_private_resolve(struct quipu *q, uint32_t hand);
+
+/* Likewise of the key that its predecessor was making. */
+void storm_fresh_resolve(struct quipu *q, uint32_t hand);
+
+/* Demands that every key that was made for good is there, and holds what it is to hold. Returns how many those are. */
+uint64_t storm_fresh_verify(struct quipu *q);
 
 /* Reads a private key and demands that it holds exactly `state`, or `other`. Returns which. */
 uint64_t storm_private_verify(struct quipu *q, uint32_t hand, uint32_t number, uint64_t state, uint64_t other);
@@ -68,7 +75,7 @@ static inline bool storm_refused(struct storm_life *life, int result, int also, 
 {
     if (result == 0)
         return false;
-    if (result == -QUIPU_EFULL)
+    if (result == -QUIPU_EFULL && also != result)
         storm_write(&life->book->full, life->book->full + 1);
     else if (result != also)
         storm_fail("hand %u: %s returned %d: %s", life->hand, call, result, quipu_error(result));

@@ -139,6 +139,58 @@ static int collect(struct qp_state *state, void *arg)
     return QP_EDIT_PUBLISH;
 }
 
+/* Somebody else makes the segment grow in the middle of a harvest, and counts there: once, and never again. The end of what the agent knows
+ * of lies in the second word that names words, which is taken after that; it is the end of a word of marks too, so that none of those it knows
+ * of leads it beyond. */
+#define KNOWN (79 * 64 - 1)
+struct grower {
+    struct quipu *other;
+    bool has_grown;
+    uint8_t visited[20001];
+};
+
+static void add_numbered(struct quipu *q, uint32_t from, uint32_t to)
+{
+    char key[32];
+    for (uint32_t i = from; i < to; i++)
+        assert_code(0, quipu_add(q, key, (size_t)snprintf(key, sizeof key, "k%u", i), 1));
+}
+
+static void grow_meanwhile(uint32_t slot, void *arg)
+{
+    struct grower *grower = arg;
+    grower->visited[slot] = 1;
+    if (!grower->has_grown)
+        add_numbered(grower->other, KNOWN, 7000);
+    grower->has_grown = true;
+}
+
+static void test_what_is_made_during_a_harvest_is_heard_of(void **state)
+{
+    (void)state;
+    static struct grower grower;
+    char key[32];
+    struct quipu *q = api_segment_by((struct quipu_create_options){.counters = KNOWN, .counters_max = 20000, .threads = 8});
+    struct qp_agent *agent = agent_open(q, 0);
+    add_numbered(q, 0, KNOWN);
+    for (int i = 0; i < 3; i++) /* until everybody knows of the agent */
+        qp_agent_harvest(agent, false, grow_meanwhile, &(struct grower){.has_grown = true});
+    assert_int_equal(0, agent_harvest(agent, false)->count);
+    grower = (struct grower){.other = api_again(q, false)};
+    qp_agent_mark(agent, 1);
+    while (qp_agent_harvest(agent, false, grow_meanwhile, &grower))
+        continue;
+    assert_int_equal(KNOWN + QP_GROW_COUNTERS, api_stat(grower.other).counters);
+    assert_int_equal(0, api_stat(q).marks);
+    for (uint32_t i = KNOWN; i < 7000; i++) {
+        snprintf(key, sizeof key, "k%u", i);
+        assert_true(grower.visited[slot_of(agent, key)]);
+    }
+    quipu_close(grower.other);
+    qp_agent_close(agent);
+    api_close(q);
+}
+
 /* A slot whose key has left is visited, so that whoever remembers something of it can forget it. */
 static void test_a_key_that_leaves_is_heard_of(void **state)
 {
@@ -358,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_every_change_is_heard_of_once),
         cmocka_unit_test(test_what_only_looks_leaves_no_mark),
         cmocka_unit_test(test_a_slot_marked_in_its_visit_comes_in_the_next_round),
+        cmocka_unit_test(test_what_is_made_during_a_harvest_is_heard_of),
         cmocka_unit_test(test_a_key_that_leaves_is_heard_of),
         cmocka_unit_test(test_a_deleted_limit_stays_until_its_windows_are_over),
         cmocka_unit_test(test_what_others_say_of_an_idle_limit_keeps_it),

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* agent_test.c: the lease, and keys as the agent reads them: what is told and what is not, cells and windows, points of all replicas there and back. */
+/* agent_test.c: the lease, and keys as the agent reads them: what is told and what is not, cells and windows, points of all replicas there and back; limits over
+ * stripes. */
 #include "agent_unit.h"
 
 #include <stdlib.h>
+
+#include "runtime/key.h"
+#include "shm/limit.h"
+#include "shm/stripe.h"
 
 /* ---- the lease ------------------------------------------------------------------------------------------------------- */
 
@@ -23,6 +28,23 @@ static void test_one_agent_at_a_time(void **state)
     assert_int_equal(2, qp_agent_ledger(agent)->incarnation);
     qp_agent_close(agent);
     qp_agent_close(NULL);
+    quipu_close(other);
+    api_close(q);
+}
+
+/* Of a segment that grows there are as many as it has grown to, by whomever; whoever keeps something for each keeps it for all that may come. */
+static void test_slots_are_those_of_now_and_those_that_may_come(void **state)
+{
+    (void)state;
+    struct quipu *q = api_segment_by((struct quipu_create_options){.counters = 100, .counters_max = 5000, .threads = 8});
+    struct quipu *other = api_again(q, false);
+    struct qp_agent *agent = agent_open(q, 0);
+    assert_int_equal(5001, qp_agent_slots(agent));
+    assert_int_equal(101, qp_agent_slots_now(agent));
+    for (uint32_t i = 0; i <= 100; i++)
+        assert_code(0, quipu_add(other, &i, sizeof i, 1));
+    assert_int_equal(101 + QP_GROW_COUNTERS, qp_agent_slots_now(agent));
+    qp_agent_close(agent);
     quipu_close(other);
     api_close(q);
 }
@@ -353,10 +375,68 @@ static void test_a_state_is_read_as_it_was_written(void **state)
     api_close(q);
 }
 
+/* ---- stripes --------------------------------------------------------------------------------------------------------- */
+
+struct end {
+    struct quipu *q;
+    uint32_t asked;
+};
+
+/* The epoch of the present window ends, as somebody else's reset has it; a unit is taken meanwhile. */
+static int end_edit(struct qp_state *state, void *arg)
+{
+    struct end *end = arg;
+    uint64_t window = AGENT_NOW_MS / 1000;
+    if (end->asked++ == 0)
+        assert_code(0, quipu_take_at(end->q, KEY("s:1"), 1, AGENT_NOW_MS, NULL));
+    state->own[window & 1].epoch = (window * 1000 << 16) + 1;
+    state->own[window & 1].base = state->cell[window & 1];
+    state->tombstone = (struct qp_version){.timestamp = 77, .replica = agent_replica(1)};
+    return QP_EDIT_PUBLISH;
+}
+
+/* What is added up of stripes in use may have a unit and not one that came before it: no end of an epoch is between two such. */
+static void test_an_epoch_that_others_end_does_so_in_one_word(void **state)
+{
+    (void)state;
+    int error;
+    struct quipu *q = api_segment_of_callers(100);
+    struct quipu_strategy limit = api_limit_of(QUIPU_ALGORITHM_FIXED, 100000, 1000);
+    struct qp_agent *agent = agent_open(q, 1);
+    struct end end = {.q = q};
+    struct quipu_verdict verdict;
+    unsigned parity = AGENT_NOW_MS / 1000 & 1;
+    api_put(q, "s:", &limit);
+    assert_code(0, quipu_take_at(q, KEY("s:1"), 3, AGENT_NOW_MS, NULL));
+    uint32_t slot = qp_agent_find(agent, KEY("s:1"));
+    struct qp_entry *entry = &q->view.entries[slot];
+    struct qp_worker *worker = qp_thread_worker(q, &error);
+    qp_grace_enter(&q->view, worker->slot);
+    qp_stripe_promote(worker, entry, true);
+    struct qp_ask ask = {.n = 4, .limit = limit.limit, .now_ms = AGENT_NOW_MS}; /* as who met another taker */
+    struct qp_verdict taken;
+    assert_int_equal(0, qp_limit_take(&q->view, entry, &ask, &taken));
+    qp_grace_exit(worker->slot);
+    assert_true(qp_cell_is_gate(entry->cell[parity]));
+    assert_int_equal(7, agent_read(agent, "s:1")->cell[parity]);
+    assert_true(qp_cell_is_gate(entry->cell[parity])); /* who only tells leaves it */
+    assert_code(1, qp_agent_update(agent, slot, end_edit, &end));
+    assert_int_equal(2, end.asked);
+    assert_false(qp_cell_is_gate(entry->cell[parity]));
+    assert_int_equal(8, qp_cell_count(entry->cell[parity]));
+    assert_code(0, quipu_take_at(q, KEY("s:1"), 100000, AGENT_NOW_MS, &verdict));
+    assert_int_equal((AGENT_NOW_MS / 1000 * 1000 << 16) + 1, verdict.epoch);
+    assert_code(1, quipu_take_at(q, KEY("s:1"), 1, AGENT_NOW_MS, NULL));
+    assert_code(0, quipu_refund(q, KEY("s:1"), 100000, &verdict));
+    qp_agent_close(agent);
+    api_close(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_agent_at_a_time),
+        cmocka_unit_test(test_slots_are_those_of_now_and_those_that_may_come),
         cmocka_unit_test(test_who_may_not_write_is_no_agent),
         cmocka_unit_test(test_the_lease_goes_with_its_process),
         cmocka_unit_test(test_a_child_of_the_agent_is_not_the_agent),
@@ -365,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_a_register),
         cmocka_unit_test(test_windows_have_their_full_numbers),
         cmocka_unit_test(test_a_state_is_read_as_it_was_written),
+        cmocka_unit_test(test_an_epoch_that_others_end_does_so_in_one_word),
     };
     return cmocka_run_group_tests_name("agent", tests, NULL, NULL);
 }

@@ -54,20 +54,26 @@ static inline struct quipu_count api_get(struct quipu *q, const char *key)
     return count;
 }
 
-/* A segment whose time is its callers', so that windows turn when the test says. */
-static inline struct quipu *api_segment_of_callers(uint32_t counters)
+/* A segment made by those options; struct_bytes and strategy_bytes are filled in. */
+static inline struct quipu *api_segment_by(struct quipu_create_options options)
 {
-    const char *name = qp_test_name("unit.callers");
-    struct quipu_create_options options = {
-        .struct_bytes = sizeof options, .counters = counters, .threads = 16, .strategy_bytes = 4096, .clock_caller = 1};
+    const char *name = qp_test_name("unit.by");
     struct quipu *q = NULL;
     char path[QP_PATH_BYTES];
+    options.struct_bytes = sizeof options;
+    options.strategy_bytes = 4096;
     quipu_destroy(name);
     assert_int_equal(0, quipu_create(name, &options));
     assert_int_equal(0, quipu_open(name, NULL, &q));
     assert_int_equal(0, qp_segment_path(name, path));
     unlink(path);
     return q;
+}
+
+/* A segment whose time is its callers', so that windows turn when the test says. */
+static inline struct quipu *api_segment_of_callers(uint32_t counters)
+{
+    return api_segment_by((struct quipu_create_options){.counters = counters, .threads = 16, .clock_caller = 1});
 }
 
 static inline void api_limit(struct quipu *q, const char *prefix, uint64_t window_ms)

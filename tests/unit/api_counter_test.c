@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* api_counter_test.c: handles on keys: they count as calls by key do, and follow the key through deletes and strategies. */
 #include "api.h"
+#include "shm/entry.h"
+#include "shm/stripe.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -165,6 +167,80 @@ static void test_a_handle_follows_the_strategy_of_its_key(void **state)
     api_close(q);
 }
 
+/* ---- with stripes, which a handle adds to without a look at its entry ------------------------------------------------ */
+
+#define HOT 5000
+
+static struct quipu_counter open_hot(struct quipu *q, const char *key)
+{
+    struct quipu_counter counter = open_counter(q, key);
+    for (int i = 0; i < HOT; i++)
+        assert_code(0, quipu_counter_add(&counter, 1));
+    struct quipu_stat stat = {0};
+    assert_code(0, quipu_stat(q, &stat));
+    assert_int_equal(1, stat.stripes_used);
+    return counter;
+}
+
+static struct qp_entry *find(struct quipu *q, const char *name)
+{
+    int error;
+    struct qp_key key = qp_key_make(&q->view, name, strlen(name));
+    struct qp_entry *entry = qp_table_find(&q->view, &key, &error);
+    assert_non_null(entry);
+    return entry;
+}
+
+/* The thread adds by no handle meanwhile, so that it has not looked around since. */
+static void test_a_handle_never_counts_in_the_stripes_that_were_its_keys(void **state)
+{
+    (void)state;
+    int error;
+    struct quipu *q = api_segment(1, 8); /* with one stripe set */
+    struct quipu_counter counter = open_hot(q, "first");
+    assert_code(0, quipu_delete(q, KEY("first"), NULL));
+    qp_test_settle(q);
+    assert_code(0, quipu_add(q, KEY("second"), 10));
+    struct qp_worker *worker = qp_thread_worker(q, &error);
+    qp_grace_enter(&q->view, worker->slot);
+    qp_stripe_promote(worker, find(q, "second"), true);
+    qp_grace_exit(worker->slot);
+    assert_int_equal(qp_block_make(QP_CLASS_STRIPES, 0), (uint32_t)find(q, "second")->traits);
+    assert_code(-QUIPU_EFULL, quipu_counter_add(&counter, 1));
+    assert_int_equal(10, api_get(q, "second").total);
+    quipu_counter_close(&counter);
+    api_close(q);
+}
+
+static void test_a_hot_handle_follows_the_strategy_of_its_key(void **state)
+{
+    (void)state;
+    struct quipu *q = api_segment(100, 8);
+    struct quipu_counter counter = open_hot(q, "k");
+    api_limit(q, "k", 86400000);
+    assert_code(0, quipu_counter_add(&counter, 2));
+    assert_int_equal(2, total_of(&counter));
+    quipu_counter_close(&counter);
+    api_close(q);
+}
+
+/* By somebody who saw a strategy that is no longer in force: no other word that the handle looks at has changed. */
+static void test_a_handle_notices_that_its_entry_was_ended_at_once(void **state)
+{
+    (void)state;
+    int error;
+    struct quipu *q = api_segment(100, 8);
+    struct quipu_counter counter = open_hot(q, "k");
+    struct qp_worker *worker = qp_thread_worker(q, &error);
+    qp_grace_enter(&q->view, worker->slot);
+    qp_entry_end(&q->view, find(q, "k"));
+    qp_grace_exit(worker->slot);
+    assert_code(0, quipu_counter_add(&counter, 1));
+    assert_int_equal(1, total_of(&counter));
+    quipu_counter_close(&counter);
+    api_close(q);
+}
+
 static void test_a_long_key_is_copied_by_its_handle(void **state)
 {
     (void)state;
@@ -234,6 +310,9 @@ int main(void)
         cmocka_unit_test(test_a_handle_never_counts_on_the_key_that_took_its_place),
         cmocka_unit_test(test_a_handle_goes_on_after_a_reset),
         cmocka_unit_test(test_a_handle_follows_the_strategy_of_its_key),
+        cmocka_unit_test(test_a_handle_never_counts_in_the_stripes_that_were_its_keys),
+        cmocka_unit_test(test_a_hot_handle_follows_the_strategy_of_its_key),
+        cmocka_unit_test(test_a_handle_notices_that_its_entry_was_ended_at_once),
         cmocka_unit_test(test_a_long_key_is_copied_by_its_handle),
         cmocka_unit_test(test_threads_share_a_handle_while_its_key_is_deleted),
     };

@@ -45,8 +45,8 @@ static void test_options_out_of_range_make_nothing(void **state)
     struct {
         struct quipu_create_options options;
         int code;
-    } wants[16];
-    for (int i = 0; i < 16; i++) {
+    } wants[18];
+    for (int i = 0; i < 18; i++) {
         wants[i].options = small();
         wants[i].code = -EINVAL;
     }
@@ -62,11 +62,13 @@ static void test_options_out_of_range_make_nothing(void **state)
     wants[9].options.mode = 0662, wants[9].code = -QUIPU_EMODE;
     wants[10].options.mode = 0666, wants[10].code = -QUIPU_EMODE;
     wants[11].options.reserved[0] = 1;
-    wants[12].options.reserved[2] = 1;
+    wants[12].options.reserved[1] = 1;
     wants[13].options.fence = 2;
     wants[14].options.clock_caller = 2;
     wants[15].options.hosts = 65;
-    for (int i = 0; i < 16; i++) {
+    wants[16].options.counters_max = 9;
+    wants[17].options.counters_max = (1u << 26) + 1;
+    for (int i = 0; i < 18; i++) {
         assert_code(wants[i].code, quipu_create(path, &wants[i].options));
         assert_int_equal(-1, access(path, F_OK));
     }
@@ -194,7 +196,7 @@ static void test_options_of_open_are_checked_and_the_result_stays_untouched(void
     wrong[0].struct_bytes = 0;
     wrong[1].struct_bytes++;
     wrong[2].reserved[0] = 1;
-    wrong[3].reserved[2] = 1;
+    wrong[3].reserved[1] = 1;
     for (int i = 0; i < 4; i++)
         assert_code(-EINVAL, quipu_open(path, &wrong[i], &q));
     assert_code(-EINVAL, quipu_open(path, NULL, NULL));

@@ -206,6 +206,32 @@ static void test_shadow_mode_of_one_lets_the_others_take(void **state)
 
 #define THREADS 4
 
+/* The look has found both places; then the charge of the new key takes one of them away. The charge of that one has to notice. */
+static void test_what_left_after_the_look_is_charged_where_it_is_now(void **state)
+{
+    (void)state;
+    struct quipu *q = api_segment_of_callers(2);
+    struct quipu_strategy s = api_limit_of(QUIPU_ALGORITHM_FIXED, 1000, W);
+    struct quipu_request r[] = {ask("f:new", 20), ask("f:old", 300)};
+    struct quipu_verdict v;
+    s.overflow = QUIPU_OVERFLOW_EVICT;
+    s.scope = QUIPU_SCOPE_HOST;
+    s.idle_ms = QUIPU_IDLE_NEVER;
+    api_put(q, "f:", &s);
+    assert_code(0, quipu_take_at(q, KEY("f:busy"), 900, T0, NULL));
+    assert_code(0, quipu_take_at(q, KEY("f:old"), 100, T0, NULL));
+    uint64_t evicted = api_stat(q).evicted;
+    assert_code(0, quipu_take_many_at(q, r, 2, T0));
+    assert_true(api_stat(q).evicted > evicted);
+    for (int i = 0; i < 2; i++) { /* what an evicted one had used is remembered, rounded up */
+        uint64_t used = i == 0 ? 20 : 400;
+        assert_code(0, quipu_take_at(q, r[i].key, r[i].key_bytes, 0, T0, &v));
+        assert_in_range(1000 - v.remaining, used, used + 10);
+    }
+    assert_int_equal(900, total(q, "f:busy"));
+    api_close(q);
+}
+
 struct taker {
     struct quipu *q;
     int number;
@@ -266,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_request_is_refused),
         cmocka_unit_test(test_no_units_are_a_look_among_takes),
         cmocka_unit_test(test_shadow_mode_of_one_lets_the_others_take),
+        cmocka_unit_test(test_what_left_after_the_look_is_charged_where_it_is_now),
         cmocka_unit_test(test_of_requests_that_cross_exactly_the_allowed_ones_stay),
     };
     return cmocka_run_group_tests_name("taking many", tests, NULL, NULL);

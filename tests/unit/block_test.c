@@ -174,7 +174,7 @@ static void test_an_empty_class_is_helped_out_by_larger_ones(void **state)
     struct unit_segment s;
     unit_open(&s, 100, 4);
     uint32_t blocks = 0, had = 0, block, last_class = QP_CLASS_BLOCK_128;
-    for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++)
+    for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_BLOCK_END; c++)
         blocks += class_count(&s, c);
     for (; qp_block_alloc(&s.worker, QP_BLOCK_SHARD, 1, 112, &block); had++) {
         assert_true(qp_block_class(block) >= last_class);

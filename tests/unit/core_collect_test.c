@@ -89,6 +89,32 @@ static void all_must_hold_it(void **unused)
     rig_end(&rig);
 }
 
+/* Nobody has tended the segment: what was collected has not left it. A joiner must hear of the floor that it still has. */
+static void a_grave_stays_until_the_key_has_left(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    uint64_t floor;
+    begin(&rig, 2);
+    rig_add(&rig, 0, "a", 5);
+    assert_int_equal(sim_store_set(rig.store[0], "word", 4, 7, rig.now_ms), 0);
+    rig_pass(&rig, 500);
+    delete(&rig, 0, "a");
+    delete(&rig, 1, "word");
+    rig_rounds(&rig, (10 * GRACE_MS + FORGET_MS + 15000) / RIG_ROUND_MS);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(rig.core[i]->figures.collected, 2);
+        assert_true(is_held(&rig, i, "a") && is_held(&rig, i, "word"));
+        assert_true(has_grave(&rig, i, "a", false, &floor) && has_grave(&rig, i, "word", true, &floor));
+    }
+    rig_pass(&rig, 15000); /* some graves are looked at in each round */
+    for (unsigned i = 0; i < 2; i++) {
+        assert_false(is_held(&rig, i, "a") || is_held(&rig, i, "word"));
+        assert_false(has_grave(&rig, i, "a", false, &floor) || has_grave(&rig, i, "word", true, &floor));
+    }
+    rig_end(&rig);
+}
+
 static void the_grace_is_waited_for(void **unused)
 {
     (void)unused;
@@ -368,6 +394,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_must_hold_it),
+        cmocka_unit_test(a_grave_stays_until_the_key_has_left),
         cmocka_unit_test(the_grace_is_waited_for),
         cmocka_unit_test(who_is_alone_waits_for_nobody),
         cmocka_unit_test(a_peer_never_heard_is_waited_for),

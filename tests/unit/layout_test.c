@@ -5,10 +5,12 @@
 #include "shm/layout.h"
 
 static const struct qp_sizes sizes_of_interest[] = {
-    {1, 1, QP_STRATEGY_BYTES_MIN, 1},
-    {1000, 8, QP_STRATEGY_BYTES_MIN + 64, 3},
-    {65536, 1024, 65536, 1},
-    {QP_COUNTERS_MAX, QP_THREADS_MAX, QP_STRATEGY_BYTES_MAX, QP_HOSTS_MAX},
+    {1, 1, QP_STRATEGY_BYTES_MIN, 1, 1, 0},
+    {1000, 8, QP_STRATEGY_BYTES_MIN + 64, 3, 2, 0},
+    {65536, 1024, 65536, 1, 96, 0},
+    {QP_COUNTERS_MAX, QP_THREADS_MAX, QP_STRATEGY_BYTES_MAX, QP_HOSTS_MAX, QP_STRIPE_CPUS_MAX, 0},
+    {1000, 8, QP_STRATEGY_BYTES_MIN, 5, 2, 100000}, /* these grow */
+    {1, 1, QP_STRATEGY_BYTES_MIN, 1, 4, QP_COUNTERS_MAX},
 };
 #define SIZES (sizeof sizes_of_interest / sizeof sizes_of_interest[0])
 
@@ -100,6 +102,71 @@ static void test_regions_hold_what_the_view_puts_there(void **state)
     }
 }
 
+static void assert_holds(const struct qp_identity *id, int region, const void *base, const void *end)
+{
+    assert_true((const unsigned char *)end <= (const unsigned char *)base + id->region[region].offset_bytes + id->region[region].bytes);
+}
+
+/* However large it grows, nothing runs into its neighbour. */
+static void test_regions_have_addresses_for_all_that_may_come(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZES; i++) {
+        struct qp_identity id = sealed_plan(&sizes_of_interest[i]);
+        const unsigned char *base = (unsigned char *)(uintptr_t)0x100000000000;
+        uint32_t most[QP_CLASS_COUNT] = {0};
+        struct qp_view view;
+        qp_view_init(&view, (void *)(uintptr_t)base, &id);
+        assert_int_equal(id.counters, view.entry_count - 1);
+        qp_layout_counts(id.hosts, id.counters_max, most);
+        most[QP_CLASS_TABLE] = QP_TABLE_COUNT;
+        most[QP_CLASS_STRIPES] = id.class_count[QP_CLASS_STRIPES];
+        assert_holds(&id, QP_REGION_BUCKETS, base, &view.buckets[qp_layout_heads(id.counters_max)]);
+        for (unsigned c = 0; c < QP_CLASS_COUNT; c++) {
+            const struct qp_class *k = &view.class_of[c], *next = c + 1 < QP_CLASS_COUNT ? k + 1 : NULL;
+            uint64_t words = ((uint64_t)most[c] + 63) / 64;
+            const unsigned char *end = k->data + (uint64_t)most[c] * k->bytes;
+            assert_true(most[c] >= k->count);
+            assert_true((const unsigned char *)&k->hints[words] <= (const unsigned char *)k->hint_summary);
+            if (next) {
+                assert_true(&k->hint_summary[(words + 63) / 64] <= next->hints);
+                assert_true(!k->states || &k->states[most[c]] <= next->states);
+                assert_true(c < QP_CLASS_BLOCK_128 || end <= next->data);
+            }
+        }
+        const struct qp_class *last = &view.class_of[QP_CLASS_COUNT - 1];
+        uint64_t mark_words = ((uint64_t)id.counters_max + 1 + 63) / 64;
+        assert_holds(&id, QP_REGION_ENTRIES, base, &view.entries[most[QP_CLASS_ENTRY]]);
+        assert_holds(&id, QP_REGION_STATES, base, &last->states[most[QP_CLASS_COUNT - 1]]);
+        assert_holds(&id, QP_REGION_BLOCKS, base, last->data + (uint64_t)most[QP_CLASS_COUNT - 1] * last->bytes);
+        assert_true(&view.marks[mark_words] <= view.mark_summary);
+        assert_holds(&id, QP_REGION_MARKS, base, &view.mark_summary[(mark_words + 63) / 64]);
+    }
+}
+
+/* From one step of growth to the next nothing becomes less, and the last step is the most. */
+static void test_growth_goes_in_steps_to_the_most(void **state)
+{
+    (void)state;
+    uint32_t before[QP_CLASS_COUNT] = {0}, after[QP_CLASS_COUNT] = {0};
+    uint32_t counters = 77, most = 77 + 9 * QP_GROW_COUNTERS + 1, steps = 0;
+    for (; counters != most; steps++) {
+        assert_true(qp_layout_is_stage(77, most, counters));
+        assert_false(qp_layout_is_stage(77, most, counters + 2));
+        uint32_t next = qp_layout_next(counters, most);
+        assert_true(next > counters && next <= most);
+        qp_layout_counts(3, counters, before);
+        qp_layout_counts(3, next, after);
+        for (unsigned c = 0; c < QP_CLASS_COUNT; c++)
+            assert_true(after[c] >= before[c]);
+        counters = next;
+    }
+    assert_int_equal(10, steps);
+    assert_true(qp_layout_is_stage(77, most, most));
+    assert_false(qp_layout_is_stage(77, most, 76));
+    assert_false(qp_layout_is_stage(77, most, most + QP_GROW_COUNTERS));
+}
+
 static void test_every_thread_can_have_a_process_of_its_own(void **state)
 {
     (void)state;
@@ -114,7 +181,7 @@ static void test_every_thread_can_have_a_process_of_its_own(void **state)
 static void test_blocks_have_room_for_the_points_of_all_hosts(void **state)
 {
     (void)state;
-    struct qp_sizes sizes = {1000, 8, QP_STRATEGY_BYTES_MIN, 0};
+    struct qp_sizes sizes = {1000, 8, QP_STRATEGY_BYTES_MIN, 0, 0, 0};
     struct qp_identity one = sealed_plan(&sizes), many;
     assert_int_equal(1, one.hosts);
     for (sizes.hosts = 1; sizes.hosts <= QP_HOSTS_MAX; sizes.hosts++) {
@@ -122,7 +189,7 @@ static void test_blocks_have_room_for_the_points_of_all_hosts(void **state)
         many = sealed_plan(&sizes);
         assert_int_equal(0, qp_layout_verify(&many));
         assert_int_equal(sizes.hosts, many.hosts);
-        for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_COUNT; c++) {
+        for (unsigned c = QP_CLASS_BLOCK_128; c < QP_CLASS_BLOCK_END; c++) {
             if (many.class_count[c] == one.class_count[c])
                 continue;
             classes++;
@@ -203,6 +270,7 @@ static void test_a_forger_who_seals_again_is_refused_for_every_size_and_place(vo
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.class_count[QP_CLASS_COUNT], &good, 1, 4));
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.class_bytes[QP_CLASS_COUNT], &good, 1, 4));
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.hosts, &good, 1, 4)); /* made for 3: of other classes */
+    assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.stripe_cpus, &good, 1, 4)); /* made for 2 */
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.fence, &good, 2, 4));
     assert_int_equal(-QP_EDAMAGED, verify_forged(good, &good.clock_caller, &good, 2, 4));
 }
@@ -261,6 +329,8 @@ int main(void)
         cmocka_unit_test(test_what_was_planned_is_verified),
         cmocka_unit_test(test_regions_follow_each_other_inside_the_segment),
         cmocka_unit_test(test_regions_hold_what_the_view_puts_there),
+        cmocka_unit_test(test_regions_have_addresses_for_all_that_may_come),
+        cmocka_unit_test(test_growth_goes_in_steps_to_the_most),
         cmocka_unit_test(test_every_thread_can_have_a_process_of_its_own),
         cmocka_unit_test(test_blocks_have_room_for_the_points_of_all_hosts),
         cmocka_unit_test(test_the_largest_block_holds_as_many_points_as_a_key_may_have),

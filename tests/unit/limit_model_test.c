@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* limit_model_test.c: all three algorithms against a model that keeps every window and counts in whole numbers: thousands of takes, looks,
- * refunds, resets and news of what others took, at random times, by callers whose clocks are a little behind. After each refusal the time at which it says to come back
- * is tried out, and the millisecond before. */
+ * refunds, resets and news of what others took, at random times, by callers whose clocks are a little behind; over stripes as well, from random
+ * CPUs and by a limit that is changed. After each refusal the time at which it says to come back is tried out, and the millisecond before. */
 #include "others_unit.h"
 
 #include "shm/bucket.h"
+#include "shm/stripe.h"
 
 #define WINDOWS 40000
 #define STEPS 6000
 #define SAVED 16
+#define CPUS 4 /* of unit_open's segments */
 #define BEHIND_MAX_MS 59000 /* how far behind a caller may be without its clock having jumped */
 
 typedef unsigned __int128 wide;
@@ -178,7 +180,9 @@ struct run {
     struct {
         uint64_t n, epoch;
     } saved[SAVED];
-    uint64_t refusals, refusals_by_news, admissions, refunds_done, refunds_late, refunds_too_many, by_fast_path;
+    bool striped;
+    uint64_t on_stripes[2]; /* takes: short ones, others */
+    uint64_t refusals, refusals_by_news, admissions, refunds_done, refunds_late, refunds_too_many, by_fast_path[2];
 };
 
 static uint64_t below(struct run *r, uint64_t end)
@@ -189,6 +193,23 @@ static uint64_t below(struct run *r, uint64_t end)
 static struct qp_ask ask_of(const struct run *r, uint64_t n, uint64_t now_ms)
 {
     return (struct qp_ask){.n = n, .limit = r->m.limit, .burst = r->m.burst, .tick = r->m.tick, .now_ms = now_ms};
+}
+
+static bool has_gate(const struct run *r)
+{
+    return qp_cell_is_gate(r->entry->cell[0]) || qp_cell_is_gate(r->entry->cell[1]);
+}
+
+static bool take_short(struct run *r, const struct qp_ask *ask, struct qp_verdict *verdict)
+{
+    const struct qp_row row = {.kind = QP_KIND_LIMIT,
+                               .algorithm = (uint8_t)r->m.algorithm,
+                               .window_ms = r->m.window_ms,
+                               .limit = r->m.limit == QP_LIMIT_NONE ? 0 : r->m.limit};
+    unit_enter(&r->s.worker);
+    bool taken = !ask->look && !ask->force && qp_striped_take_fast(&r->s.view, r->entry, &row, ask->n, ask->now_ms, ask->cpu, verdict);
+    unit_exit(&r->s.worker);
+    return taken;
 }
 
 /* Whether the code would allow n at that time. */
@@ -214,13 +235,14 @@ static void expect_retry(struct run *r, uint64_t n, uint64_t now_ms, int64_t ret
     assert_false(admits(&r->m, n, then_ms - 1) || would_allow(r, n, then_ms - 1));
 }
 
-static void expect_verdict(struct run *r, uint64_t now_ms, const struct qp_verdict *verdict)
+static void expect_verdict(struct run *r, uint64_t now_ms, bool exactly, const struct qp_verdict *verdict)
 {
     const struct model *m = &r->m;
     bool bucket = m->algorithm == QP_ALGORITHM_BUCKET;
     uint64_t window = bucket ? 0 : window_of(m, now_ms);
     assert_int_equal(bucket ? m->burst : m->limit, verdict->limit);
-    assert_int_equal(remaining(m, now_ms), verdict->remaining);
+    if (exactly)
+        assert_int_equal(remaining(m, now_ms), verdict->remaining);
     assert_int_equal(bucket ? m->resets : epoch_of(m, window), verdict->epoch);
     uint64_t full_ms = now_ms + (uint64_t)((level(m, now_ms) + QP_BUCKET_PER_MS - 1) / QP_BUCKET_PER_MS);
     assert_int_equal(bucket ? full_ms : (window + 1) * m->window_ms, (uint64_t)verdict->reset_ms);
@@ -232,17 +254,23 @@ static void take_one(struct run *r, uint64_t n, uint64_t now_ms)
     struct qp_verdict verdict;
     unsigned dice = (unsigned)below(r, 16);
     bool admitted = admits(&r->m, n, now_ms);
-    ask.look = dice == 0;
+    ask.look = dice == 0 || dice > 13;
     ask.force = dice == 1;
-    if (dice > 8 && unit_take_fast(&r->s, r->entry, &(struct qp_row){.limit = r->m.limit}, n, now_ms, &verdict)) {
+    ask.cpu = r->striped ? (uint32_t)below(r, CPUS) : 0;
+    if (r->striped && dice > 4 && take_short(r, &ask, &verdict)) {
         assert_true(admitted);
-        r->by_fast_path++;
+        r->on_stripes[0]++;
+    } else if (dice > 8 && unit_ask_fast(&r->s, r->entry, &(struct qp_row){.limit = r->m.limit}, n, now_ms, ask.look, &verdict)) {
+        assert_true(admitted);
+        r->by_fast_path[ask.look]++;
     } else {
         assert_int_equal(admitted || ask.force ? 0 : 1, unit_take(&r->s.worker, r->entry, &ask, &verdict));
     }
     if (!ask.look && (admitted || ask.force))
         charge(&r->m, n, now_ms);
-    expect_verdict(r, now_ms, &verdict);
+    bool estimated = r->striped && has_gate(r) && admitted && !ask.look;
+    r->on_stripes[1] += estimated;
+    expect_verdict(r, now_ms, !estimated, &verdict);
     if (!admitted && !ask.force)
         expect_retry(r, n, now_ms, verdict.retry_after_ms);
     else
@@ -323,12 +351,21 @@ static uint64_t units(struct run *r)
 {
     uint64_t limit = r->m.algorithm == QP_ALGORITHM_BUCKET ? r->m.burst : r->m.limit;
     uint64_t most = limit == QP_LIMIT_NONE ? 1000 : limit, dice = below(r, 20);
+    if (r->striped && below(r, 8)) /* else a request too large for one stripe soon ends their use in each window */
+        return 1 + below(r, most / 64 + 1);
     if (dice == 0)
         return most + below(r, 3);
     return 1 + below(r, dice < 14 ? most / 8 + 1 : most);
 }
 
-static void run_against_model(unsigned algorithm, uint32_t window_ms, uint64_t limit, uint64_t burst)
+/* Only for a key with stripes: for others a limit is a number in each question, and nothing remembers it. */
+static void change_limit(struct run *r, uint64_t limit)
+{
+    if (r->striped && limit != QP_LIMIT_NONE)
+        r->m.limit = below(r, 2) ? limit : 1 + below(r, 2 * limit);
+}
+
+static void run_against_model(unsigned algorithm, uint32_t window_ms, uint64_t limit, uint64_t burst, bool striped)
 {
     static struct run r;
     memset(&r, 0, sizeof r);
@@ -347,9 +384,18 @@ static void run_against_model(unsigned algorithm, uint32_t window_ms, uint64_t l
     r.entry = unit_limit(&r.s, "limit", algorithm, window_ms);
     if (algorithm == QP_ALGORITHM_BUCKET)
         r.entry->cell[0] = UNIT_NOW_MS * QP_BUCKET_PER_MS;
+    int promotion = striped ? (int)below(&r, 100) : STEPS;
     for (int i = 0; i < STEPS && r.clock_ms / window_ms - r.m.first < WINDOWS - 200; i++) {
         uint64_t behind_ms = below(&r, 4) ? 0 : below(&r, 3 * (uint64_t)window_ms), dice = below(&r, 100);
         pass_time(&r);
+        if (i == promotion) {
+            unit_enter(&r.s.worker);
+            qp_stripe_promote(&r.s.worker, r.entry, true);
+            unit_exit(&r.s.worker);
+            r.striped = (uint32_t)r.entry->traits != 0;
+        }
+        if (below(&r, 50) == 0)
+            change_limit(&r, limit);
         if (behind_ms > BEHIND_MAX_MS)
             behind_ms = below(&r, BEHIND_MAX_MS);
         uint64_t now_ms = r.clock_ms - behind_ms;
@@ -371,7 +417,9 @@ static void run_against_model(unsigned algorithm, uint32_t window_ms, uint64_t l
     assert_true(r.refunds_done > 0 && r.refunds_late > 0);
     assert_true(algorithm == QP_ALGORITHM_BUCKET || r.refunds_too_many > 0);
     assert_true(algorithm == QP_ALGORITHM_BUCKET || limit == QP_LIMIT_NONE || r.refusals_by_news > 0);
-    assert_true(algorithm == QP_ALGORITHM_FIXED ? limit < 10 || r.by_fast_path > 0 : r.by_fast_path == 0);
+    assert_true(!striped || (r.striped && r.on_stripes[1] > STEPS / 10 && (algorithm != QP_ALGORITHM_FIXED || r.on_stripes[0] > STEPS / 50)));
+    for (int look = 0; look < 2; look++)
+        assert_true(algorithm == QP_ALGORITHM_FIXED ? limit < 10 || r.by_fast_path[look] > 0 : r.by_fast_path[look] == 0);
     test_free(r.m.window);
     unit_settle(&r.s);
     unit_quiet(&r.s);
@@ -381,13 +429,22 @@ static void run_against_model(unsigned algorithm, uint32_t window_ms, uint64_t l
 static const uint32_t window_lengths[] = {100, 1000, 7001, 60000, 3600000, 86400000};
 static const uint64_t limits[] = {1, 2, 10, 100, 99991, 1000000, UINT64_C(1) << 33};
 
+static const uint64_t striped_limits[] = {160, 1001, 99991, UINT64_C(1) << 33, QP_LIMIT_NONE};
+
 static void run_windows(unsigned algorithm)
 {
     for (size_t w = 0; w < sizeof window_lengths / sizeof window_lengths[0]; w++) {
         for (size_t l = 0; l < sizeof limits / sizeof limits[0]; l++)
-            run_against_model(algorithm, window_lengths[w], limits[l], 0);
-        run_against_model(algorithm, window_lengths[w], QP_LIMIT_NONE, 0);
+            run_against_model(algorithm, window_lengths[w], limits[l], 0, false);
+        run_against_model(algorithm, window_lengths[w], QP_LIMIT_NONE, 0, false);
     }
+}
+
+static void run_striped(unsigned algorithm)
+{
+    for (size_t w = 0; w < sizeof window_lengths / sizeof window_lengths[0]; w++)
+        for (size_t l = 0; l < sizeof striped_limits / sizeof striped_limits[0]; l++)
+            run_against_model(algorithm, window_lengths[w], striped_limits[l], 0, true);
 }
 
 static void test_fixed_windows_decide_as_the_model_does(void **state)
@@ -402,14 +459,21 @@ static void test_sliding_windows_decide_as_the_model_does(void **state)
     run_windows(QP_ALGORITHM_SLIDING);
 }
 
+static void test_striped_windows_decide_as_the_model_does(void **state)
+{
+    (void)state;
+    run_striped(QP_ALGORITHM_FIXED);
+    run_striped(QP_ALGORITHM_SLIDING);
+}
+
 static void test_buckets_decide_as_the_model_does(void **state)
 {
     (void)state;
     for (size_t w = 0; w < sizeof window_lengths / sizeof window_lengths[0]; w++)
         for (size_t l = 0; l < sizeof limits / sizeof limits[0]; l++) {
-            run_against_model(QP_ALGORITHM_BUCKET, window_lengths[w], limits[l], limits[l]);
-            run_against_model(QP_ALGORITHM_BUCKET, window_lengths[w], limits[l], limits[l] * 3 + 1);
-            run_against_model(QP_ALGORITHM_BUCKET, window_lengths[w], limits[l], 1 + limits[l] / 3);
+            run_against_model(QP_ALGORITHM_BUCKET, window_lengths[w], limits[l], limits[l], false);
+            run_against_model(QP_ALGORITHM_BUCKET, window_lengths[w], limits[l], limits[l] * 3 + 1, false);
+            run_against_model(QP_ALGORITHM_BUCKET, window_lengths[w], limits[l], 1 + limits[l] / 3, false);
         }
 }
 
@@ -418,6 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fixed_windows_decide_as_the_model_does),
         cmocka_unit_test(test_sliding_windows_decide_as_the_model_does),
+        cmocka_unit_test(test_striped_windows_decide_as_the_model_does),
         cmocka_unit_test(test_buckets_decide_as_the_model_does),
     };
     return cmocka_run_group_tests_name("limits and their model", tests, NULL, NULL);

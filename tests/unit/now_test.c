@@ -84,6 +84,37 @@ static void test_what_agrees_with_the_published_time_needs_no_clock(void **state
     unit_close(&s);
 }
 
+/* How many calls with that time it takes until one looks at the clock. */
+static unsigned calls_until_refused(struct unit_segment *s, int64_t now_ms)
+{
+    uint64_t unix_ms;
+    unsigned calls = 1;
+    while (qp_time(&s->view, now_ms, &unix_ms) == 0 && calls < 100000)
+        calls++;
+    return calls;
+}
+
+static void test_a_published_time_that_nobody_renews_is_noticed(void **state)
+{
+    (void)state;
+    struct unit_segment s;
+    uint64_t unix_ms;
+    unit_open(&s, 10, 4);
+    publish(&s, (int64_t)UNIT_NOW_MS); /* years ago, and the caller's clock stands still */
+    calls_until_refused(&s, (int64_t)UNIT_NOW_MS);
+    for (int round = 0; round < 2; round++) { /* whatever the thread did before, and again */
+        publish(&s, (int64_t)UNIT_NOW_MS);
+        assert_in_range(calls_until_refused(&s, (int64_t)UNIT_NOW_MS), 2, 1024);
+        assert_true(qp_clock_unix_ms() - published(&s) < 10000);
+        assert_int_equal(-ERANGE, qp_time(&s.view, (int64_t)UNIT_NOW_MS, &unix_ms)); /* it stays noticed */
+    }
+    publish(&s, (int64_t)UNIT_NOW_MS);
+    for (int i = 0; i < 1024; i++) /* so do calls that read the clock for themselves */
+        assert_int_equal(0, qp_time(&s.view, QP_NOW_UNKNOWN, &unix_ms));
+    assert_true(qp_clock_unix_ms() - published(&s) < 10000);
+    unit_close(&s);
+}
+
 static void test_a_view_that_may_not_write_publishes_nothing(void **state)
 {
     (void)state;
@@ -94,6 +125,9 @@ static void test_a_view_that_may_not_write_publishes_nothing(void **state)
     int64_t now_ms = (int64_t)qp_clock_unix_ms();
     expect(&s, now_ms, now_ms);
     assert_true(qp_time_publish(&s.view) >= (uint64_t)now_ms);
+    uint64_t unix_ms;
+    for (int i = 0; i < 1024; i++)
+        assert_int_equal(0, qp_time(&s.view, QP_NOW_UNKNOWN, &unix_ms));
     assert_int_equal(5, published(&s));
     s.view.clock_caller = true;
     publish(&s, 1000);
@@ -134,6 +168,7 @@ int main(void)
         cmocka_unit_test(test_without_a_time_the_hosts_clock_is_read),
         cmocka_unit_test(test_a_given_time_counts_within_a_minute_of_the_clock),
         cmocka_unit_test(test_what_agrees_with_the_published_time_needs_no_clock),
+        cmocka_unit_test(test_a_published_time_that_nobody_renews_is_noticed),
         cmocka_unit_test(test_a_view_that_may_not_write_publishes_nothing),
         cmocka_unit_test(test_the_time_of_callers_is_the_largest_and_any_will_do),
     };

@@ -231,7 +231,7 @@ static void test_a_hundred_thousand_keys_follow_the_prefix_that_the_model_says(v
     struct model model;
     uint64_t noise = 2026;
     uint32_t without = 0;
-    unit_open_sized(&s, &(struct qp_sizes){10, 4, 16384, 1});
+    unit_open_sized(&s, &(struct qp_sizes){.counters = 10, .threads = 4, .strategy_bytes = 16384});
     for (int table = 0; table < 100; table++) {
         random_model(&model, &noise);
         /* Half of the tables at once, half of them row by row. */

@@ -7,7 +7,7 @@
 
 void unit_open(struct unit_segment *s, uint32_t counters, uint32_t threads)
 {
-    unit_open_sized(s, &(struct qp_sizes){counters, threads, QP_STRATEGY_BYTES_MIN, 1});
+    unit_open_sized(s, &(struct qp_sizes){.counters = counters, .threads = threads, .strategy_bytes = QP_STRATEGY_BYTES_MIN, .cpus = 4});
 }
 
 void unit_open_sized(struct unit_segment *s, const struct qp_sizes *sizes)

@@ -75,11 +75,16 @@ struct qp_entry *unit_limit(struct unit_segment *s, const char *name, unsigned a
 /* qp_limit_take, in a section. */
 int unit_take(struct qp_worker *worker, struct qp_entry *entry, const struct qp_ask *ask, struct qp_verdict *out);
 /* qp_limit_take_fast by a row of that limit (0: none) and scope. */
+static inline bool unit_ask_fast(struct unit_segment *s, struct qp_entry *entry, const struct qp_row *row, uint64_t n,
+                                 uint64_t now_ms, bool look, struct qp_verdict *out)
+{
+    uint64_t ref = qp_load_acquire(&entry->shard);
+    return qp_limit_take_fast(&s->view, entry, row, ref, qp_shard_at(&s->view, ref), n, now_ms, look, out);
+}
 static inline bool unit_take_fast(struct unit_segment *s, struct qp_entry *entry, const struct qp_row *row, uint64_t n,
                                   uint64_t now_ms, struct qp_verdict *out)
 {
-    uint64_t ref = qp_load_acquire(&entry->shard);
-    return qp_limit_take_fast(&s->view, entry, row, ref, qp_shard_at(&s->view, ref), n, now_ms, out);
+    return unit_ask_fast(s, entry, row, n, now_ms, false, out);
 }
 /* Counts n on a limit without asking, at that time; must succeed. */
 void unit_add_at(struct qp_worker *worker, struct qp_entry *entry, uint64_t now_ms, uint64_t n);
