@@ -11,12 +11,13 @@ trap 'kill -KILL "${counting[@]}" 2>/dev/null; clean_up' EXIT
 count_on() { # HOST...: somebody counts there from now on
     local host
     for host in "$@"; do
-        "$worker" "$(segment_of "$host")" count $keys >"$scratch/$host.counted" 2>>"$scratch/err" &
+        "$worker" "$(segment_of "$host")" count $keys "$scratch/$host.adds" >"$scratch/$host.counted" 2>>"$scratch/err" &
         counting[$host]=$!
     done
 }
 
-# Ends them, and adds up in `sums` what they said: adds; the mean of all and of the slowest, in ns.
+# Ends them, and puts together in `sums` what they said: adds; the mean time of all, and of the slowest; the mean of their
+# processor time; in ns.
 counted_on() { # HOST...
     local host
     for host in "$@"; do
@@ -25,7 +26,8 @@ counted_on() { # HOST...
     done
     for host in "$@"; do
         cat "$scratch/$host.counted"
-    done | awk '{ added += $1; mean += $2; slowest += $3 } END { printf "%.0f %.0f %.0f\n", added, mean / NR, slowest / NR }' >"$scratch/sums"
+    done | awk '{ added += $1; mean += $2; slowest += $3; own += $4 }
+        END { printf "%.0f %.0f %.0f %.0f\n", added, mean / NR, slowest / NR, own / NR }' >"$scratch/sums"
 }
 
 has_counted() { # HOST NUMBER: by the keys of all who count

@@ -89,7 +89,7 @@ test_growing_at_work() {
     fill_while_looked_at a b
     verdict 'whoever looks meanwhile finds them sound' eval '[ "$(looks_on a)" -ge $looks_enough ] && [ "$(looks_on b)" -ge $looks_enough ]'
     counted_on a b
-    read -r added _ _ <"$scratch/sums"
+    read -r added _ <"$scratch/sums"
     all=$((added + filled))
     verdict 'the totals are exact on both' all_counted $all a b
     verdict 'what is counted there made the one grow' has_grown a $fill
@@ -128,7 +128,7 @@ test_growing_by_a_file() {
     on a add k:1 3
     start a
     counted_on b c
-    read -r added _ _ <"$scratch/sums"
+    read -r added _ <"$scratch/sums"
     all=$((all + added + 3))
     verdict 'with its agent, all hosts come to the same totals' all_counted $all a b c
     verdict 'and the digests are equal' all_equal a b c

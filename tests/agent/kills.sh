@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # kills.sh BUILD_DIR: agents are killed in the middle of a harvest, of a merge, of a snapshot, while processes count on
-# both hosts, whose segments were made small and grow by that: those do not notice, nothing is lost, and the next agent goes on at once.
+# both hosts, whose segments were made small and grow by that: those go on while an agent stands there and once it is dead,
+# nothing is lost, and the next agent goes on at once.
 # shellcheck disable=SC2154,SC2317 # conditions are called through verdict
 set -uo pipefail
 export LC_ALL=C
@@ -23,7 +24,7 @@ kill_one() { # HOST NUMBER: of the kill, which decides of what it is in the midd
     local name function steps where ended=0
     read -r name function steps <<<"${phases[$2 % ${#phases[@]}]}"
     where=$("$build/bin/agent_assassin" "${agent_of[$1]}" "$quipud" "$scratch/symbols" "$function" $((RANDOM % steps)) \
-        2>>"$scratch/err") || ended=$?
+        "$scratch/a.adds" "$scratch/b.adds" 2>>"$scratch/err") || ended=$?
     [ $ended -ne 77 ] || { echo 'kills.sh: skipped, for no process can be traced here'; exit 77; }
     [ $ended -eq 0 ] || return 1
     echo "$name $where" >>"$scratch/deaths"
@@ -90,28 +91,28 @@ verdict 'two agents start' eval 'start a && start b'
 
 count_on a b
 begin=$SECONDS
-verdict "$kills agents are killed, and back in gossip" kill_them
+verdict "$kills agents are killed, for whom nobody waits, and back in gossip" kill_them
 took=$((SECONDS - begin + 1))
 agents_ms=$((($(awk '{ us += $3 } END { print us }' "$scratch/deaths") + \
     ($(time_taken "${agent_of[a]}") + $(time_taken "${agent_of[b]}")) / 1000) / 1000))
 counted_on a b
-read -r added mean slowest <"$scratch/sums"
+read -r added mean slowest own <"$scratch/sums"
 count_on a b
 burn_instead $((took / 2 + 1)) $((agents_ms / 2))
 counted_on a b
-read -r control_added control_mean control_slowest <"$scratch/sums"
+read -r control_added control_mean control_slowest control_own <"$scratch/sums"
 
 awk '{ phase[$1]++; if (!seen[$2]++) functions++ } END {
     printf "killed: %d in a harvest, %d in a merge, %d in a snapshot; in %d functions\n",
         phase["harvest"], phase["merge"], phase["snapshot"], functions }' "$scratch/deaths"
 sort -n "$scratch/back" | awk '{ ms[NR] = $1; soon += $1 <= 1000 } END {
     printf "back in gossip: median %d ms, slowest %d ms, %d of %d within 1 s\n", ms[int((NR + 1) / 2)], ms[NR], soon, NR }'
-echo "$added adds while agents were killed for $took s: $mean ns each, the slowest 50 of each process $slowest ns"
-echo "$control_added adds beside others that took $((agents_ms / 2)) ms of processor time: $control_mean ns, $control_slowest ns"
-echo "the slowest adds took $((100 * slowest / control_slowest)) % of the time of those"
+echo "$added adds while agents were killed for $took s: $mean ns each, $own of the processor; the slowest 50 of each process $slowest ns"
+echo "$control_added adds beside others that took $((agents_ms / 2)) ms of processor time: $control_mean ns, $control_own, $control_slowest ns"
 verdict 'in harvests, merges and snapshots' phases_were_hit
-# Who waited for an agent, even once a kill, would have waited for some hundred times as long as for a processor.
-verdict 'who counts did not notice' [ "$slowest" -le $((30 * control_slowest)) -a "$mean" -le $((3 * control_mean)) ]
+# Whether somebody waits for an agent, the assassin sees. How long one add waits for a core depends on what else this machine
+# does: that is shown, and the processor time of all judged.
+verdict 'what others count costs no more for it' [ "$own" -le $((2 * control_own)) ]
 verdict 'nothing was lost' wait_for both_counted $((added + control_added))
 verdict 'both segments have grown' eval 'has_grown a && has_grown b'
 verdict 'no unfinished snapshots pile up' nothing_piles_up
