@@ -14,7 +14,7 @@ build=$(realpath -e -- "${1:-build}")
 counters_max=$counters
 counters=1000
 
-kills=$((50 * ${QUIPU_TEST_SCALE:-1}))
+kills=$((30 * ${QUIPU_TEST_SCALE:-1}))
 # A function of each phase, and within how many instructions from its beginning the agent dies.
 phases=('harvest qp_key_harvest 6000' 'merge qp_key_merge 6000' 'snapshot qp_dump_file_put 2000'
     'harvest qp_agent_harvest 20000' 'merge qp_core_on_message 20000' 'snapshot qp_dump_file_end 4000')

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# run.sh [SECONDS]: runs the fuzzers side by side, SECONDS each (60 x QUIPU_TEST_SCALE), from the kept inputs in corpus/, and prints what of the decoders'
+# run.sh [SECONDS]: runs the fuzzers side by side, SECONDS each (40 x QUIPU_TEST_SCALE), from the kept inputs in corpus/, and prints what of the decoders'
 # branches they reach. A finding is left as a file, and said. run.sh --keep makes corpus/ anew: the seeds, and of what was found since the fewest
 # inputs that reach as much.
 set -euo pipefail
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 out=$PWD/build-test/fuzz
 mkdir -p "$out"
 
-seconds=${1:-$((60 * ${QUIPU_TEST_SCALE:-1}))}
+seconds=${1:-$((40 * ${QUIPU_TEST_SCALE:-1}))}
 decoders=(sync/wire_read.c sync/wire_head.c sync/wire_codec.c sync/wire_varint.h sync/dump_file.c)
 common=(-std=gnu11 -D_GNU_SOURCE -g -O1 -I. -Itests -Wall -Wextra -Werror)
 sources=(tests/wire/again.c tests/wire/sample.c sync/wire_*.c sync/dump_file.c)
